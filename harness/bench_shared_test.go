@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // sharing simulates benchmarks on processors that other programs disturb.
@@ -24,7 +26,11 @@ type sharing struct {
 	lasts            time.Duration            // wall-clock time of a process, simulated; 0: 100 ms
 	port             int                      // number of processes beside each other of which each fails; 0: none do
 	quick            string                   // benchtime of processes that do not fail
-	noise            float64                  // standard deviation of the time of a start
+	noise            float64                  // standard deviation of what is not operations
+	first            time.Duration            // processor time for the first use of memory
+	garbage          map[string]int           // by revision, after how many operations it is collected
+	loop             bool                     // the operations are made by b.Loop
+	unread           int                      // number of processes at the same time whose processor time is not read
 
 	rng     map[string]*rand.Rand // by revision and binary, because the order of processes at the same time varies
 	mu      sync.Mutex
@@ -33,8 +39,13 @@ type sharing struct {
 	orders  []benchOrder
 }
 
-// use runs one process.
 func (s *sharing) use(_ context.Context, o benchOrder) (u use, known bool) {
+	u, _ = s.process(o)
+	return u, true
+}
+
+// process runs one process; used is the processor time that its stopwatch shows.
+func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	s.mu.Lock()
 	cpu := -1
 	if o.pinned {
@@ -52,33 +63,43 @@ func (s *sharing) use(_ context.Context, o benchOrder) (u use, known bool) {
 	s.mu.Lock()
 	s.running--
 	s.mu.Unlock()
-	ops, calls := 0, time.Duration(2)
+	ops := 0
 	if _, err := fmt.Sscanf(o.times, "%dx", &ops); err != nil {
 		ops = 1000
-	}
-	if ops == 1 {
-		calls = 1
 	}
 	if ops > setupOps {
 		noise = 1
 	}
 	at := o.side.Revision
-	all := time.Duration(ops+int(calls)-1) * (s.op[at] + s.aside)
-	u.cpu = time.Duration(noise*float64(s.start[at])) + calls*s.setup[at] + all
+	used = time.Duration(noise*float64(s.setup[at])) + time.Duration(ops)*(s.op[at]+s.aside)
+	if ops > setupOps {
+		used += s.first
+	}
+	if n := s.garbage[at]; n > 0 {
+		used += time.Duration(ops/n) * 3 * time.Millisecond
+	}
+	u.cpu = s.start[at] + s.setup[at] + used
+	if s.loop && !o.twice {
+		used = time.Microsecond
+	}
+	if s.unread > 0 && o.pinned && ops > setupOps {
+		s.unread--
+		used = 0
+	}
 	u.busy = time.Duration(s.load * float64(u.cpu))
 	u.ready = u.busy - u.cpu
 	u.wall = u.busy + time.Duration(ops)*s.sleeps
 	ns := s.load*float64(s.op[at]) + float64(s.sleeps)
 	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
-	return u, true
+	return u, used
 }
 
-func (s *sharing) run(ctx context.Context, o benchOrder) (p benchProcess, err error) {
-	u, _ := s.use(ctx, o)
+func (s *sharing) run(_ context.Context, o benchOrder) (p benchProcess, err error) {
+	u, used := s.process(o)
 	if s.port > 0 && s.most[o.cpu] >= s.port && o.pinned && o.times != s.quick {
 		return p, errors.New("address already in use")
 	}
-	return benchProcess{printed: u.printed, cpu: u.cpu}, nil
+	return benchProcess{printed: u.printed, cpu: u.cpu, ops: used}, nil
 }
 
 // Processes of a block run at the same time on one processor where their processor time is the time of
@@ -99,7 +120,9 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		"beside other processes":       {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), load: 3}, shares: true, ops: 2000, ratio: 1.05},
 		"another start":                {s: &sharing{op: both(20*us, 20*us), start: both(3*ms, 6*ms)}, shares: true, ops: 2000, ratio: 1},
 		"another setup":                {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), setup: both(5*ms, 1*ms)}, shares: true, ops: 2000, ratio: 1.05},
-		"starts that vary":             {s: &sharing{op: both(20*us, 20*us), start: both(8*ms, 8*ms), noise: 0.3}, shares: true, ops: 2000, ratio: 1},
+		"setups that vary":             {s: &sharing{op: both(20*us, 20*us), start: both(8*ms, 8*ms), setup: both(5*ms, 5*ms), noise: 0.3}, shares: true, ops: 2000, ratio: 1},
+		"operations made by b.Loop":    {s: &sharing{op: both(20*us, 21*us), start: both(9*ms, 9*ms), loop: true}, shares: true, ops: 2000, ratio: 1.05},
+		"a clock that was not read":    {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), unread: 2}, shares: true, ops: 2000, ratio: 1.05},
 		"a setup longer than the rest": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), setup: both(40*ms, 40*ms)}, ratio: 1.05},
 		"it waits":                     {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), sleeps: 5 * us}, ratio: 1.25},
 		"its timer is stopped":         {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), aside: 5 * us}, ratio: 4. / 3},
@@ -120,7 +143,11 @@ func TestProcessesShareAProcessor(t *testing.T) {
 				s.load, s.lasts = cmp.Or(s.load, 1), cmp.Or(s.lasts, 100*ms)
 				spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Seed: 1, Deadline: time.Hour, cpus: []int{3, 5}, Twin: " twin",
 					Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
-				spec.Layout = func(context.Context, int) (base, head BenchSide, err error) { return spec.Base, spec.Head, nil }
+				first, blocks := 0, 0 // orders before the second session, and before the layout
+				spec.Layout = func(context.Context, int) (base, head BenchSide, err error) {
+					blocks = len(s.orders)
+					return spec.Base, spec.Head, nil
+				}
 				if tc.change != nil {
 					tc.change(&spec)
 				}
@@ -128,7 +155,6 @@ func TestProcessesShareAProcessor(t *testing.T) {
 				if m.Facts != nil {
 					t.Fatal(m.Facts)
 				}
-				first := 0 // order of the second session
 				d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More {
 					if len(d.Blocks) == blocksInSession {
 						first, s.most = len(s.orders), map[int]int{}
@@ -149,7 +175,7 @@ func TestProcessesShareAProcessor(t *testing.T) {
 				if says := strings.Contains(d.Audit[0].Detail, "at the same time on one processor"); says != tc.shares || (d.CPU.N == 0) != tc.shares {
 					t.Errorf("it says %q, of the processor's time %v", d.Audit[0].Detail, d.CPU)
 				}
-				for i, o := range s.orders[first:] {
+				for i, o := range s.orders[first:blocks] {
 					if o.times != fmt.Sprintf("%dx", cmp.Or(tc.ops, 1000)) || (o.deadline < 2*time.Hour) == tc.shares {
 						t.Fatalf("process %d: %+v", i, o)
 					}
@@ -164,56 +190,136 @@ func TestProcessesShareAProcessor(t *testing.T) {
 	}
 }
 
-// While the binaries of one layout are measured, the next are built, and nothing is built after the
-// measurement.
-func TestTheNextLayoutIsBuiltMeanwhile(t *testing.T) {
-	for name, cpus := range map[string][]int{"at the same time": {3}, "one after the other": {}} {
+// The ratio of a layout is that of many operations, also if garbage is collected once in some processes, and
+// not at all or twice in others. The processes run for twice as long as the build took.
+func TestLayoutsOfBenchmarksWithGarbage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ops    int // given by the caller
+		builds time.Duration
+		pairs  int
+		off    [2]float64 // the least and the largest error of the ratio
+	}{
+		"numbers that are spread": {0, time.Second, mostOfLayout, [2]float64{0, 0.02}},
+		"memory used at first":    {0, time.Second, mostOfLayout, [2]float64{0, 0.004}},
+		"one number":              {1000, time.Second, mostOfLayout, [2]float64{0.1, 0.2}},
+		"a quick build":           {0, 300 * time.Millisecond, 6, [2]float64{0, 0.2}},
+		"a layout that was kept":  {0, 0, processesOfLayout, [2]float64{0, 0.2}},
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			op := map[string]time.Duration{"old": 20 * time.Microsecond, "new": 20 * time.Microsecond}
-			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}}
-			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Procs: 1, cpus: cpus, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
-			var asked, meanwhile []int
-			building := 0
-			spec.Layout = func(ctx context.Context, n int) (base, head BenchSide, err error) {
-				building++
-				defer func() { building-- }()
-				s.mu.Lock()
-				asked = append(asked, n)
-				s.mu.Unlock()
-				for range 10 {
-					s.mu.Lock()
-					if s.running > 0 && (len(meanwhile) == 0 || meanwhile[len(meanwhile)-1] != n) {
-						meanwhile = append(meanwhile, n)
-					}
-					s.mu.Unlock()
-					select {
-					case <-ctx.Done():
-						return base, head, ctx.Err()
-					case <-time.After(25 * time.Millisecond):
-					}
-				}
-				base, head = spec.Base, spec.Head
-				base.Binary, head.Binary = fmt.Sprint(n), fmt.Sprint(n)
-				return base, head, nil
+			op := map[string]time.Duration{"old": 20 * time.Microsecond, "new": 21 * time.Microsecond}
+			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}, garbage: map[string]int{"old": 1050, "new": 1000}}
+			if name == "memory used at first" {
+				s.garbage, s.first = nil, 6*time.Millisecond
+			}
+			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Procs: 1, Ops: tc.ops, cpus: []int{3}, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
+			first := 0
+			spec.Layout = func(context.Context, int) (base, head BenchSide, err error) {
+				time.Sleep(tc.builds)
+				first = len(s.orders)
+				return spec.Base, spec.Head, nil
 			}
 			m := FindBenchmarks(t.Context(), spec)
-			d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 3} })[0]
-			if building != 0 || len(d.Layouts) != 3 || len(d.Blocks) != 1 || len(d.Notes) != 0 {
-				t.Errorf("%s: %d are built after the end; %v, %v", name, building, d.Layouts, d.Notes)
+			d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 1} })[0]
+			if n := len(s.orders) - first; n != 2*tc.pairs || len(d.Layouts) != 1 {
+				t.Fatalf("%s: %d processes, %v", name, n, d.Layouts)
 			}
-			var measured []string
-			for _, o := range s.orders {
-				measured = append(measured, o.side.Binary)
+			if off := math.Abs(d.Layouts[0] - 1.05); off < tc.off[0] || off > tc.off[1] {
+				t.Errorf("%s: ratio %v", name, d.Layouts[0])
 			}
-			if measured = slices.Compact(measured)[1:]; !slices.Equal(measured, []string{"1", "2", "3"}) {
-				t.Errorf("%s: measured %v", name, measured)
+			different := map[string]bool{}
+			for _, o := range s.orders[first:] {
+				different[o.times] = true
 			}
-			want := [2]string{"[1 2 3 4]", "[2 3 4]"}
-			if len(cpus) == 0 {
-				want = [2]string{"[1 2 3]", "[]"}
+			want := tc.pairs
+			if tc.ops > 0 {
+				want = 1
 			}
-			if got := [2]string{fmt.Sprint(asked), fmt.Sprint(meanwhile)}; got != want {
-				t.Errorf("%s: built %v, want %v", name, got, want)
+			if len(different) != want {
+				t.Errorf("%s: numbers of operations %v", name, different)
+			}
+		})
+	}
+}
+
+var spun uint64
+
+func spin() {
+	for range 10_000_000 {
+		spun = spun*6364136223846793005 + 1
+	}
+}
+
+func BenchmarkSpin(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		spin()
+	}
+}
+
+func BenchmarkSpinLoop(b *testing.B) {
+	for b.Loop() {
+		spin()
+	}
+}
+
+// The processor time of the operations is most of that of a process that does little else, and benchmarks with
+// b.Loop are run twice for that.
+func TestProcessorTimeOfOperations(t *testing.T) {
+	cpus := child.CPUs()
+	if len(cpus) == 0 {
+		t.Skip("this system does not tell the processor time of another process")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		twice bool
+		seen  bool // that it made operations
+	}{"Spin": {false, true}, "Spin/twice": {true, true}, "SpinLoop": {false, false}, "SpinLoop/twice": {true, true}} {
+		benchmark, _, _ := strings.Cut(name, "/")
+		o := benchOrder{side: BenchSide{Binary: binary}, pattern: "^Benchmark" + benchmark + "$", times: "10x", procs: 1, pinned: true, cpu: cpus[0], twice: tc.twice}
+		p, err := runBenchmark(t.Context(), o)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if seen := p.ops > p.cpu/4; seen != tc.seen || p.ops < 0 || p.ops > p.cpu {
+			t.Errorf("%s: %v of %v for operations", name, p.ops, p.cpu)
+		}
+	}
+}
+
+// A stopwatch measures the last benchmark, from the beginning of its name to the end of its line.
+func TestStopwatch(t *testing.T) {
+	type written struct {
+		text string
+		at   time.Duration // 0: the process is gone
+	}
+	const all = 100 * time.Millisecond // of the process
+	ms := time.Millisecond
+	for name, tc := range map[string]struct {
+		lines []written
+		want  time.Duration
+	}{
+		"one":                     {[]written{{"goos: linux\npkg: B\n", 3 * ms}, {"BenchmarkX-2 \t", 20 * ms}, {" 10\t 5 ns/op\n", 60 * ms}, {"PASS\n", 61 * ms}}, 40 * ms},
+		"twice":                   {[]written{{"BenchmarkX \t", 40 * ms}, {" 10\t 5 ns/op\nBenchmarkX \t", 41 * ms}, {" 10\t 5 ns/op\n", 71 * ms}}, 30 * ms},
+		"in parts":                {[]written{{"pk", ms}, {"g: x\nBen", 20 * ms}, {"chmarkX \t 1", 30 * ms}, {"0\t 5 ns/op", 50 * ms}, {"\nPA", 60 * ms}, {"SS\n", 70 * ms}}, 40 * ms},
+		"gone before its result":  {[]written{{"BenchmarkX \t", 20 * ms}, {" 10\t 5 ns/op\nPASS\n", 0}}, 80 * ms},
+		"gone before its name":    {[]written{{"BenchmarkX \t 10\t 5 ns/op\nPASS\n", 0}}, 0},
+		"no benchmark":            {[]written{{"PASS\n", 20 * ms}}, 0},
+		"a log of the benchmark":  {[]written{{"BenchmarkX \t", 20 * ms}, {" 10\t 5 ns/op\n--- BENCH: BenchmarkX\n    x_test.go:1: Busy\n", 60 * ms}, {"PASS\n", 90 * ms}}, 40 * ms},
+		"name and result at once": {[]written{{"BenchmarkX \t 10\t 5 ns/op\n", 20 * ms}, {"PASS\n", 21 * ms}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var now time.Duration
+			s := &stopwatch{clock: func() time.Duration { return now }}
+			text := ""
+			for _, w := range tc.lines {
+				now = w.at
+				_, _ = s.Write([]byte(w.text))
+				text += w.text
+			}
+			if got := s.used(all); got != tc.want || s.text.String() != text {
+				t.Errorf("%v, want %v; %q", got, tc.want, s.text.String())
 			}
 		})
 	}

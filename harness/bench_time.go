@@ -83,6 +83,7 @@ func (l *leaf) add(all [3][]timedProcess) bool {
 type timedProcess struct {
 	Bench
 	cpu   time.Duration // of the whole process
+	ops   time.Duration // see [stopwatch]
 	order benchOrder
 	err   error
 }
@@ -94,7 +95,17 @@ func quickest(processes []timedProcess) float64 {
 
 // processes runs one process of each side, in random order: at the same time if l.shared is true,
 // else one after the other. The sides are the base, the head, and perhaps the base again.
-func (l *leaf) processes(ctx context.Context, sides []BenchSide) []timedProcess {
+func (l *leaf) processes(ctx context.Context, sides []BenchSide) (all []timedProcess) {
+	for range tries {
+		all = l.oneEach(ctx, sides)
+		if !slices.ContainsFunc(all, func(p timedProcess) bool { return errors.Is(p.err, errUnread) }) {
+			break
+		}
+	}
+	return all
+}
+
+func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 	all := make([]timedProcess, len(sides))
 	var running sync.WaitGroup
 	cpu := 0
@@ -110,17 +121,19 @@ func (l *leaf) processes(ctx context.Context, sides []BenchSide) []timedProcess 
 			if err == nil && !printed {
 				err = ErrNoBenchmark
 			}
-			p.Bench, p.cpu, p.err = b, ran.cpu, err
+			p.Bench, p.cpu, p.ops, p.err = b, ran.cpu, ran.ops, err
 		}
 		if !l.shared {
 			run()
 			continue
 		}
-		p.order.pinned, p.order.cpu = true, cpu
-		p.order.deadline *= time.Duration(len(sides))
+		p.order.pinned, p.order.cpu, p.order.twice = true, cpu, l.twice
+		p.order.deadline *= time.Duration(2 * len(sides))
 		running.Go(func() {
 			run()
-			p.NS = l.processorTime(i%2, p.cpu)
+			if p.NS = l.processorTime(i%2, p.ops); l.ops > setupOps && p.NS <= 0 && p.err == nil {
+				p.err = errUnread
+			}
 		})
 	}
 	running.Wait()
@@ -148,60 +161,30 @@ func (l *leaf) adapt() {
 	}
 }
 
-// builtLayout has both sides built with another order of their functions.
-type builtLayout struct {
-	sides [2]BenchSide
-	err   error
-}
-
-// built builds layout n, or takes it if it was built meanwhile. Processes at the same time on one
-// processor are disturbed alike by the linker, so that the next layout is built while this one is
-// measured.
-func (l *leaf) built(ctx context.Context, n int) (b builtLayout) {
-	build := func(n int) (b builtLayout) {
-		b.sides[0], b.sides[1], b.err = l.spec.Layout(ctx, n)
-		return b
-	}
-	if l.next != nil {
-		b = <-l.next
-	} else {
-		b = build(n)
-	}
-	if l.next = nil; l.shared && b.err == nil {
-		next := make(chan builtLayout, 1)
-		l.next = next
-		go func() { next <- build(n + 1) }()
-	}
-	return b
-}
-
 // layout measures both sides built with another order of their functions.
 func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
-	built := l.built(ctx, n)
-	if built.err != nil {
+	began := time.Now()
+	base, head, err := l.spec.Layout(ctx, n)
+	if err != nil {
 		if ctx.Err() == nil {
-			l.d.Notes = append(l.d.Notes, fmt.Sprintf("no other layout could be built: %.300s", built.err))
+			l.d.Notes = append(l.d.Notes, fmt.Sprintf("no other layout could be built: %.300s", err))
 			l.spec.Layout = nil
 		}
 		return false
 	}
+	sides := []BenchSide{base, head}
+	if l.shared {
+		return l.sharedLayout(ctx, sides, time.Since(began))
+	}
 	var all [2][]timedProcess
-	logs := 0.0
-	times := max(processesOfLayout, l.repeat)
-	for range times {
-		pair := l.processes(ctx, built.sides[:])
-		for i, p := range pair {
+	for range max(processesOfLayout, l.repeat) {
+		for i, p := range l.processes(ctx, sides) {
 			if p.err != nil || !(p.NS > 0) {
 				return false
 			}
 			all[i] = append(all[i], p)
 		}
-		logs += math.Log(pair[1].NS / pair[0].NS)
 	}
-	ratio := quickest(all[1]) / quickest(all[0])
-	if l.shared { // both met the same disturbances, so that the mean tells more
-		ratio = math.Exp(logs / float64(times))
-	}
-	l.d.Layouts = append(l.d.Layouts, ratio)
+	l.d.Layouts = append(l.d.Layouts, quickest(all[1])/quickest(all[0]))
 	return true
 }

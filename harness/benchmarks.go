@@ -41,7 +41,7 @@ type BenchSpec struct {
 	// orders; n starts at 1. It is called only if [More] asks for it.
 	Layout func(ctx context.Context, n int) (base, head BenchSide, err error)
 
-	lengthen bool  // Time is the default, which is too short for processes that share a processor
+	lengthen bool  // Time is the default, and longer for processes that share a processor
 	cpus     []int // processors for such processes; empty: none
 
 	run   func(context.Context, benchOrder) (benchProcess, error) // for tests
@@ -264,11 +264,13 @@ type leaf struct {
 	ops      int              // number of operations of a process
 	repeat   int              // processes of each side in a block, of which the quickest counts
 	shared   bool             // the processes of a block run at the same time on one processor, and their processor time counts
-	overhead [2]time.Duration // processor time of a process of base and head without its operations, see processorTime
+	twice    bool             // such processes run the benchmark twice, see stopwatch
+	overhead [2]time.Duration // processor time of base and head beside the operations, see processorTime
+	pairs    int              // number of pairs of processes with other layouts
+	relinked [][]pairOfProcesses
 	d        *Difference
 	count    counting
 	open     bool                    // it can be measured further
-	next     chan builtLayout        // receives the layout that is built while another is measured; nil: none is
 	counts   [2]map[string][]float64 // of base and head: unit -> the figure in each process
 }
 
@@ -318,11 +320,6 @@ func newLeaf(m *Benchmarks, name string) *leaf {
 func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Difference) More) {
 	began := time.Now()
 	defer func() { l.d.Seconds += time.Since(began).Seconds() }()
-	defer func() {
-		if l.next != nil { // a layout that is not needed here; other benchmarks of the package may use it
-			<-l.next
-		}
-	}()
 	over := func() bool { return l.spec.Budget > 0 && time.Since(l.began) > end }
 	more, layouts, chosen := next(l.d), 0, false
 	for more != (More{}) && ctx.Err() == nil {
