@@ -186,7 +186,7 @@ func (j Judging) toBreak(d *harness.Difference) float64 {
 
 // patience is the number of blocks after which undecided times are judged by other layouts of the
 // binaries. The difference is near the boundary then, where a layout can decide on which side it is.
-const patience = 36
+const patience = 18
 
 // time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about
 // the distribution of noise; only a failed A/A pair invalidates them. Where times say that Head is

@@ -66,8 +66,9 @@ var benchmarkName = regexp.MustCompile(`^Benchmark[\pL\pN_]*$`)
 // buildFlags configures the builds of test binaries.
 type buildFlags struct {
 	tags  string
-	align bool // functions begin at multiples of 64 bytes
-	trim  bool // -trimpath
+	align bool   // functions begin at multiples of 64 bytes
+	trim  bool   // -trimpath
+	work  string // print the commands, and keep their files in a new folder in this one; "": do neither
 }
 
 // alignFunctions is the flag of the linker that lets each function begin a line of the processor's
@@ -94,29 +95,74 @@ func canAlign(ctx context.Context, sides [2]revisions.Checkout) bool {
 
 // buildTests builds the test binary of a package. It omits symbols, because a tool that counts
 // instructions would read them at every start. layout is the order of the functions; 0 is that of
-// the linker.
-func buildTests(ctx context.Context, s revisions.Checkout, pkg, to string, flags buildFlags, layout int) error {
+// the linker. said is the output of the build.
+func buildTests(ctx context.Context, s revisions.Checkout, pkg, to string, flags buildFlags, layout int) (said string, err error) {
 	link := "-ldflags=-s -w"
 	if flags.align {
 		link += " " + alignFunctions
 	}
 	if layout > 0 {
-		link += fmt.Sprintf(" -randlayout=%d", layout)
+		link += fmt.Sprintf(" %s%d", randomLayout, layout)
 	}
 	args := []string{"test", "-c", "-buildvcs=false", "-tags=" + flags.tags, link, "-o", to}
 	if flags.trim {
 		args = append(args, "-trimpath")
 	}
+	if flags.work != "" {
+		args = append(args, "-x", "-work")
+	}
 	build := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	build.Dir = s.Dir
-	if said, err := child.CombinedOutput(build); err != nil {
-		what := cli.FirstLines(string(said), 10)
+	if flags.work != "" {
+		build.Env = append(os.Environ(), "GOTMPDIR="+flags.work)
+	}
+	out, err := child.CombinedOutput(build)
+	if err != nil {
+		what := cli.FirstLines(string(out), 10)
 		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
 			what += "\na checkout has nothing from outside of the repository, and no submodules: use an absolute folder in the replace directive of go.mod, at both revisions"
 		}
-		return fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.Name, err, what)
+		return "", fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.Name, err, what)
 	}
-	return nil
+	return string(out), nil
+}
+
+// randomLayout is the flag of the linker, without its number, for a random order of the functions.
+const randomLayout = "-randlayout="
+
+// linking is the command with which the go command linked a test binary. Running it again takes half of
+// the time that the go command takes, and one verdict can need dozens of layouts.
+type linking struct {
+	work    string // folder of its files
+	command string // for a shell
+	output  string // file that it writes
+}
+
+var (
+	workFolder  = regexp.MustCompile(`(?m)^WORK=(.+)$`)
+	linkCommand = regexp.MustCompile(`(?m)^.*[/\\]link(?:\.exe)?"? -o (\$WORK\S+) .*` + randomLayout + `\d+.*$`)
+)
+
+// linkingOf finds the command in what "go test -c -x -work" has printed. It returns nil if there is not
+// exactly one.
+func linkingOf(said string) *linking {
+	work, commands := workFolder.FindStringSubmatch(said), linkCommand.FindAllStringSubmatch(said, -1)
+	if work == nil || len(commands) != 1 {
+		return nil
+	}
+	return &linking{work: work[1], command: commands[0][0], output: work[1] + strings.TrimPrefix(commands[0][1], "$WORK")}
+}
+
+var numberOfLayout = regexp.MustCompile(randomLayout + `\d+`)
+
+// link links the binary with another order of its functions.
+func (l *linking) link(ctx context.Context, dir, to string, layout int) error {
+	again := exec.CommandContext(ctx, "sh", "-c", numberOfLayout.ReplaceAllLiteralString(l.command, fmt.Sprint(randomLayout, layout)))
+	again.Dir, again.Env = dir, append(os.Environ(), "WORK="+l.work)
+	if said, err := child.CombinedOutput(again); err != nil {
+		return fmt.Errorf("%w: %s", err, cli.FirstLines(string(said), 10))
+	}
+	return os.Rename(l.output, to)
 }
 
 // listDeadline is the time in which a test binary must list its benchmarks. Its init functions
@@ -125,7 +171,7 @@ const listDeadline = time.Minute
 
 // testBinary builds the test binary of a package and returns the list of its benchmarks.
 func testBinary(ctx context.Context, s revisions.Checkout, pkg, dir, to string, flags buildFlags) (list string, err error) {
-	if err := buildTests(ctx, s, pkg, to, flags, 0); err != nil {
+	if _, err := buildTests(ctx, s, pkg, to, flags, 0); err != nil {
 		return "", err
 	}
 	within, cancel := context.WithTimeout(ctx, listDeadline)
@@ -147,6 +193,7 @@ type packageBuild struct {
 	dirs      [2]string
 	plain     [2]harness.BenchSide // with untrimmed paths; empty until requested
 	layouts   map[int][2]harness.BenchSide
+	again     [2]*linking // for further layouts; nil: by the go command
 }
 
 // both builds both sides at the same time.
@@ -156,10 +203,28 @@ func (b *packageBuild) both(ctx context.Context, name string, layout int) (sides
 	for i := range sides {
 		to := fmt.Sprintf("%s-%d-%s.test", b.stem, i, name)
 		sides[i] = harness.BenchSide{Revision: b.sides[i].Name, Binary: to, Dir: b.dirs[i]}
-		wg.Go(func() { failed[i] = buildTests(ctx, b.sides[i], b.pkg, to, b.flags, layout) })
+		wg.Go(func() { failed[i] = b.one(ctx, i, to, layout) })
 	}
 	wg.Wait()
 	return sides, cmp.Or(failed[0], failed[1])
+}
+
+// one builds the test binary of one side.
+func (b *packageBuild) one(ctx context.Context, side int, to string, layout int) error {
+	s, flags := b.sides[side], b.flags
+	if again := b.again[side]; again != nil && layout > 0 {
+		if again.link(ctx, s.Dir, to, layout) == nil {
+			return nil
+		}
+		b.again[side] = nil
+	} else if layout == 1 {
+		flags.work = filepath.Dir(b.stem)
+	}
+	said, err := buildTests(ctx, s, b.pkg, to, flags, layout)
+	if err == nil && flags.work != "" {
+		b.again[side] = linkingOf(said)
+	}
+	return err
 }
 
 // keptLayouts is the number of layouts whose binaries are kept for other benchmarks of the package.
@@ -187,7 +252,7 @@ func (b *packageBuild) layout(ctx context.Context, n int) (base, head harness.Be
 // untrimmed builds both sides without -trimpath.
 func (b *packageBuild) untrimmed(ctx context.Context) (base, head harness.BenchSide, twin string, err error) {
 	if b.plain[0].Binary == "" {
-		b.flags.trim, b.layouts = false, map[int][2]harness.BenchSide{}
+		b.flags.trim, b.layouts, b.again = false, map[int][2]harness.BenchSide{}, [2]*linking{}
 		sides, err := b.both(ctx, "paths", 0)
 		if err != nil {
 			return base, head, "", err
