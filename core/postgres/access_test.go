@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
@@ -196,7 +197,7 @@ func TestSchemaThatDoesNotFitIsRefused(t *testing.T) {
 	b := mustOpen(t, Server)
 	q := b.server.quoted()
 	dsn := inSchema(b.server.config.ConnString(), b.server.schema)
-	execute(t, b, `UPDATE `+q+`.flujo_version SET version = 99`)
+	execute(t, b, `INSERT INTO `+q+`.flujo_version VALUES (99)`)
 	var newer *ErrNewer
 	if _, err := Open(t.Context(), dsn, Server); !errors.As(err, &newer) || newer.Has != 99 {
 		t.Errorf("a newer schema: error %v", err)
@@ -215,6 +216,28 @@ func TestSchemaThatDoesNotFitIsRefused(t *testing.T) {
 	var there bool
 	if err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)`, "nothing "+b.server.schema).Scan(&there); err != nil || there {
 		t.Errorf("the reader made the schema: %v, error %v", there, err)
+	}
+}
+
+// A schema of the first version is migrated when it is opened, and its runs go on.
+func TestFirstVersionIsMigrated(t *testing.T) {
+	b := mustOpen(t, Server)
+	dsn := inSchema(b.server.config.ConnString(), b.server.schema)
+	key := core.RunKey{Run: "r"}
+	if _, err := b.Start(t.Context(), core.StartRecord{Key: key, Pipeline: "p", State: []byte("{}"), Time: time.Unix(1, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	q := b.server.quoted()
+	execute(t, b, `ALTER TABLE `+q+`.runs DROP COLUMN releaser`)
+	execute(t, b, `UPDATE `+q+`.runs SET nonce = 0`)
+	execute(t, b, `DELETE FROM `+q+`.flujo_version WHERE version > 1`)
+	b = mustOpenAt(t, dsn, Server)
+	lease, _, err := b.Claim(t.Context(), key, 0)
+	if err == nil {
+		err = b.Step(t.Context(), lease, core.StepRecord{Seq: 1, Path: "s1", Status: core.Completed, Started: time.Unix(1, 0), Ended: time.Unix(1, 0)})
+	}
+	if err != nil || lease.Epoch != 2 || lease.Nonce == 0 {
+		t.Errorf("%+v, %v", lease, err)
 	}
 }
 
@@ -240,7 +263,7 @@ func TestMigrationsAtOnce(t *testing.T) {
 	}
 	b := mustOpenAt(t, dsn, Server)
 	var versions int
-	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM `+b.server.quoted()+`.flujo_version`).Scan(&versions); err != nil || versions != 1 {
-		t.Errorf("%d versions, error %v; want 1", versions, err)
+	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM `+b.server.quoted()+`.flujo_version`).Scan(&versions); err != nil || versions != 2 {
+		t.Errorf("%d versions, error %v; want 2", versions, err)
 	}
 }

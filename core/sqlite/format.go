@@ -16,7 +16,7 @@ import (
 const applicationID = 0x666c6a6f
 
 // schemaVersion is the number of migrations, kept in PRAGMA user_version.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // format identifies the program and the version that wrote a database.
 type format struct {
@@ -33,7 +33,7 @@ func (f format) check(path string) error {
 	switch {
 	case f.application == applicationID && f.version > schemaVersion:
 		return &sqlitedb.ErrNewer{Path: path, Has: int(f.version), Know: schemaVersion}
-	case f.application == applicationID && f.version == schemaVersion:
+	case f.application == applicationID && f.version >= 1:
 		return nil
 	case f.application == applicationID:
 		return fmt.Errorf("database %s has schema version %d, which this program never writes: name another file; nothing was changed", path, f.version)

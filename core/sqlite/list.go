@@ -43,6 +43,9 @@ func (r *Reader) check(ctx context.Context) error {
 		return fmt.Errorf("open database %s: %w", r.path, sqlitedb.Advise(err))
 	case f.empty():
 		return fmt.Errorf("database %s is empty: name the one that was given to sqlite.Open; nothing was changed", r.path)
+	case f.application == applicationID && f.version > 0 && f.version < schemaVersion:
+		return fmt.Errorf("database %s has schema version %d, this program needs %d: let an engine of this version open it first; nothing was changed",
+			r.path, f.version, schemaVersion)
 	}
 	return f.check(r.path)
 }

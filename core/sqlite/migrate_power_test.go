@@ -30,7 +30,7 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 	db := sql.OpenDB(c)
 	insertErr := sqlitedb.Migrate(ctx, db, path, first)
 	if insertErr == nil {
-		_, insertErr = db.ExecContext(ctx, `INSERT INTO runs (tenant, run, pipeline, plan, epoch, nonce, status, started, sum, executor, until, held) VALUES ('t', 'r', 'p', 1, 1, 1, 1, 1, 1, '', 0, 0)`)
+		_, insertErr = db.ExecContext(ctx, `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held) VALUES ('t', 'r', 'p', 1, 1, 1, 1, 1, '', 0, 0)`)
 	}
 	if err := errors.Join(insertErr, db.Close(), registerShim()); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	driver "modernc.org/sqlite"
@@ -123,4 +124,43 @@ func restore(ctx context.Context, b *Backend, backup string) error {
 		_, err = from.Step(-1)
 		return errors.Join(err, from.Finish())
 	})
+}
+
+// A database of the first version, without nonces, is migrated when it is opened, and its runs go on. Until then it
+// is not read.
+func TestFirstVersionIsMigrated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, sqlitedb.Process)
+	lease, err := b.Start(t.Context(), started("r"))
+	if err == nil {
+		err = b.Step(t.Context(), lease, core.StepRecord{Seq: 1, Path: "s1", Status: core.Completed})
+	}
+	for _, s := range []string{"ALTER TABLE runs DROP COLUMN nonce", "PRAGMA user_version = 1"} {
+		if err == nil {
+			_, err = b.readers.ExecContext(t.Context(), s)
+		}
+	}
+	if err = errors.Join(err, b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenReader(t.Context(), path); err == nil || !strings.Contains(err.Error(), "schema version 1") {
+		t.Errorf("open to read: %v", err)
+	}
+	b = mustOpen(t, path, sqlitedb.Process)
+	now, run, err := b.Claim(t.Context(), core.RunKey{Run: "r"}, 0)
+	if err != nil || len(run.Steps) != 1 || now.Epoch != 2 || now.Nonce == 0 {
+		t.Fatalf("%+v, %+v, %v", now, run, err)
+	}
+	step := core.StepRecord{Seq: 2, Path: "s2", Status: core.Completed}
+	if err := b.Step(t.Context(), lease, step); !errors.Is(err, core.ErrFenced) {
+		t.Errorf("a save by the old lease: %v", err)
+	}
+	if err := b.Step(t.Context(), now, step); err != nil {
+		t.Error(err)
+	}
+	if r, err := OpenReader(t.Context(), path); err != nil {
+		t.Error(err)
+	} else if err := r.Close(); err != nil {
+		t.Error(err)
+	}
 }

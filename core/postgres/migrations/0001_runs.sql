@@ -11,10 +11,9 @@ CREATE TABLE @.runs (
   pipeline bytea    NOT NULL,
   plan     bigint   NOT NULL,             -- fingerprint, 64 bits; its text is in plans
   birth    bigint   NOT NULL,             -- random, of the start: finds it again after a lost answer
-  nonce    bigint   NOT NULL,             -- random, of the latest start or claim: likewise, and fences other executors off
-  epoch    bigint   NOT NULL,             -- one more with every claim
-  released bigint   NOT NULL DEFAULT 0,   -- epoch of the latest end, pause or stop: finds it again
-  releaser bigint   NOT NULL DEFAULT 0,   -- and nonce
+  nonce    bigint   NOT NULL DEFAULT 0,   -- random, of the latest claim: likewise
+  epoch    bigint   NOT NULL,             -- one more with every claim: fences old executors off
+  released bigint   NOT NULL DEFAULT 0,   -- epoch of the latest end, pause or stop: likewise
   status   smallint NOT NULL,             -- core.Status
   seq      bigint   NOT NULL DEFAULT 0,   -- of the latest record in steps: the next save has one more
   answers  bigint   NOT NULL DEFAULT 0,   -- how many there are in answers

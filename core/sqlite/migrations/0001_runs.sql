@@ -8,8 +8,7 @@ CREATE TABLE runs (
   run      TEXT    NOT NULL,
   pipeline TEXT    NOT NULL,
   plan     INTEGER NOT NULL,          -- fingerprint, 64 bits; its text is in plans
-  epoch    INTEGER NOT NULL,          -- one more with every claim
-  nonce    INTEGER NOT NULL,          -- random, of the latest start or claim: fences other executors off
+  epoch    INTEGER NOT NULL,          -- one more with every claim: fences old executors off
   status   INTEGER NOT NULL,          -- core.Status
   started  INTEGER NOT NULL,          -- nanoseconds UTC
   ended    INTEGER NOT NULL DEFAULT 0,
