@@ -185,7 +185,8 @@ func (j Judging) toBreak(d *harness.Difference) float64 {
 }
 
 // patience is the number of blocks after which undecided times are judged by other layouts of the
-// binaries. The difference is near the boundary then, where a layout can decide on which side it is.
+// binaries. The difference is near the boundary then, where a layout can decide on which side it is, or
+// the times vary much, and the t test of the layouts needs fewer processes than the sign test of the blocks.
 const patience = 18
 
 // time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about

@@ -235,11 +235,7 @@ const keptLayouts = 16
 func (b *packageBuild) layout(ctx context.Context, n int) (base, head harness.BenchSide, err error) {
 	sides, ok := b.layouts[n]
 	if !ok {
-		name := n
-		if n > keptLayouts { // one is measured while the next is built
-			name = keptLayouts + 1 + n%2
-		}
-		if sides, err = b.both(ctx, fmt.Sprint("layout", name), n); err != nil {
+		if sides, err = b.both(ctx, fmt.Sprint("layout", min(n, keptLayouts+1)), n); err != nil {
 			return base, head, err
 		}
 		if n <= keptLayouts {
