@@ -97,8 +97,9 @@ func (s *stopwatch) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// used returns the processor time of the last benchmark. It is 0 if the beginning was not seen. If the process was gone before
-// the result was read, the time of its end is included; all is the processor time of the process.
+// used returns the processor time of the last benchmark, where all is that of the whole process. It is 0
+// if the beginning was not seen. If the process was gone before the result was read, the time of its end is
+// included.
 func (s *stopwatch) used(all time.Duration) time.Duration {
 	switch {
 	case s.began == 0:
@@ -128,10 +129,11 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 		within, cancel = context.WithTimeout(ctx, o.deadline)
 		defer cancel()
 	}
-	args := []string{"-test.run=^$", "-test.bench=" + o.pattern, "-test.benchtime=" + o.times, "-test.benchmem", "-test.count=1", "-test.timeout=0"}
+	count := "1"
 	if o.twice {
-		args = append(args, "-test.count=2")
+		count = "2"
 	}
+	args := []string{"-test.run=^$", "-test.bench=" + o.pattern, "-test.benchtime=" + o.times, "-test.benchmem", "-test.count=" + count, "-test.timeout=0"}
 	if o.skip != "" {
 		args = append(args, "-test.skip="+o.skip)
 	}

@@ -166,10 +166,10 @@ func (l *leaf) sharedLayout(ctx context.Context, sides []BenchSide, built time.D
 	began, plain := time.Now(), l.ops
 	defer func() { l.ops = plain }()
 	var pairs []pairOfProcesses
+	before := slices.Concat(l.relinked...)
 	for len(pairs) < processesOfLayout || len(pairs) < mostOfLayout && time.Since(began) < 2*built {
 		if l.spec.Ops == 0 {
-			l.pairs++
-			_, part := math.Modf(float64(l.pairs) * math.Phi)
+			_, part := math.Modf(float64(len(before)+len(pairs)+1) * math.Phi)
 			l.ops = max(setupOps+1, int(float64(plain)*(0.5+part)))
 		}
 		p := l.processes(ctx, sides)
@@ -181,7 +181,7 @@ func (l *leaf) sharedLayout(ctx context.Context, sides []BenchSide, built time.D
 	}
 	l.relinked = append(l.relinked, pairs)
 	l.d.Layouts = l.d.Layouts[:0]
-	first := firstUse(slices.Concat(l.relinked...))
+	first := firstUse(append(before, pairs...)) // better known with each layout
 	for _, pairs := range l.relinked {
 		var sum [2]float64
 		for _, p := range pairs {

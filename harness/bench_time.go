@@ -94,7 +94,8 @@ func quickest(processes []timedProcess) float64 {
 }
 
 // processes runs one process of each side, in random order: at the same time if l.shared is true,
-// else one after the other. The sides are the base, the head, and perhaps the base again.
+// else one after the other. The sides are the base, the head, and perhaps the base again. If the processor
+// time of one was not read, all are run again.
 func (l *leaf) processes(ctx context.Context, sides []BenchSide) (all []timedProcess) {
 	for range tries {
 		all = l.oneEach(ctx, sides)
@@ -105,6 +106,7 @@ func (l *leaf) processes(ctx context.Context, sides []BenchSide) (all []timedPro
 	return all
 }
 
+// oneEach is one try of processes.
 func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 	all := make([]timedProcess, len(sides))
 	var running sync.WaitGroup

@@ -256,18 +256,17 @@ func (d *Difference) failed(failed [3]error) {
 // leaf is the measurement of one benchmark without sub-benchmarks.
 type leaf struct {
 	*Benchmarks
-	name     string           // such as "Decode/spec-2"
-	printed  string           // name in the output of timed processes: without the "-2" if procs is 1 instead
-	pattern  string           // -test.bench that selects only this benchmark
-	again    bool             // another benchmark of the function has the same name
-	procs    int              // GOMAXPROCS of the timed processes
-	ops      int              // number of operations of a process
-	repeat   int              // processes of each side in a block, of which the quickest counts
-	shared   bool             // the processes of a block run at the same time on one processor, and their processor time counts
-	twice    bool             // such processes run the benchmark twice, see stopwatch
-	overhead [2]time.Duration // processor time of base and head beside the operations, see processorTime
-	pairs    int              // number of pairs of processes with other layouts
-	relinked [][]pairOfProcesses
+	name     string              // such as "Decode/spec-2"
+	printed  string              // name in the output of timed processes: without the "-2" if procs is 1 instead
+	pattern  string              // -test.bench that selects only this benchmark
+	again    bool                // another benchmark of the function has the same name
+	procs    int                 // GOMAXPROCS of the timed processes
+	ops      int                 // number of operations of a process
+	repeat   int                 // processes of each side in a block, of which the quickest counts
+	shared   bool                // the processes of a block run at the same time on one processor, and their processor time counts
+	twice    bool                // such processes run the benchmark twice, see stopwatch
+	overhead [2]time.Duration    // processor time of base and head beside the operations, see processorTime
+	relinked [][]pairOfProcesses // with other layouts, by layout
 	d        *Difference
 	count    counting
 	open     bool                    // it can be measured further
