@@ -184,16 +184,16 @@ func matrix(t testing.TB, name string, plans [][]kill, want evidence, open, spoi
 // harm runs a child for each kill, one after the other, and then takes the run to its end in this
 // process.
 func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err error) {
-	unread := 0 // number of the kill whose run is still to be read, or 0
+	killed := false
 	for i, k := range plan {
-		if unread > 0 {
+		if i > 0 {
 			s, err := behind(path, open)
 			if err != nil {
-				return e, fmt.Errorf("after kill %d: %w", unread, err)
+				return e, fmt.Errorf("after kill %d: %w", i, err)
 			}
-			e.behind, unread = append(e.behind, s), 0
+			e.behind = append(e.behind, s)
 		}
-		killed, err := children.Spawn(job{Backend: name, Path: path, Round: i + 1, Kill: k})
+		killed, err = children.Spawn(job{Backend: name, Path: path, Round: i + 1, Kill: k})
 		if err != nil {
 			return e, err
 		}
@@ -203,7 +203,6 @@ func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err
 			}
 			break // later rounds may have fewer commits left than planned
 		}
-		unread = i + 1
 	}
 	acks, err := lines(path + ".acknowledged")
 	if err != nil {
@@ -214,10 +213,10 @@ func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err
 		return e, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if unread > 0 { // by the backend that goes on: to open a database takes longer than to read it
+	if killed { // by the backend that goes on: to open a database takes longer than to read it
 		s, err := found(b)
 		if err != nil {
-			return e, fmt.Errorf("after kill %d: %w", unread, err)
+			return e, fmt.Errorf("after kill %d: %w", len(plan), err)
 		}
 		e.behind = append(e.behind, s)
 	}
