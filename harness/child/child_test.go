@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 		select {}
 	case "counting processors":
 		fmt.Print(runtime.NumCPU(), CPUs())
+	case "working":
+		for {
+		}
 	case "sleeping":
 		for { // not select{}: the runtime would report a deadlock
 			time.Sleep(time.Hour)
