@@ -31,6 +31,8 @@ type sharing struct {
 	garbage          map[string]int           // by revision, after how many operations it is collected
 	loop             bool                     // the operations are made by b.Loop
 	unread           int                      // number of processes at the same time whose processor time is not read
+	bytes            float64                  // B/op
+	slow             int                      // number of a processor on which all takes twice as long; 0: none
 
 	rng     map[string]*rand.Rand // by revision and binary, because the order of processes at the same time varies
 	mu      sync.Mutex
@@ -78,6 +80,9 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	if n := s.garbage[at]; n > 0 {
 		used += time.Duration(ops/n) * 3 * time.Millisecond
 	}
+	if s.slow > 0 && cpu == s.slow {
+		used *= 2
+	}
 	u.cpu = s.start[at] + s.setup[at] + used
 	if s.loop && !o.twice {
 		used = time.Microsecond
@@ -90,7 +95,7 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	u.ready = u.busy - u.cpu
 	u.wall = u.busy + time.Duration(ops)*s.sleeps
 	ns := s.load*float64(s.op[at]) + float64(s.sleeps)
-	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
+	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1, "B/op": s.bytes}}}
 	return u, used
 }
 
@@ -129,6 +134,7 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		"on several processors":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Procs = 2 }, ratio: 1.05},
 		"no processor to be pinned to": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.cpus = []int{} }, ratio: 1.05},
 		"too few operations":           {s: &sharing{op: both(20*ms, 21*ms), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 3 }, ops: 3, ratio: 1.05},
+		"it allocates":                 {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), bytes: 1000}, shares: true, ops: 5000, ratio: 1.05},
 		"operations that were given":   {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 900 }, shares: true, ops: 900, ratio: 1.05},
 		"a time that was given":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Time = 20 * ms }, shares: true, ops: 1000, ratio: 1.05},
 		"one port":                     {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), port: 3}, ratio: 1.05},
@@ -169,7 +175,7 @@ func TestProcessesShareAProcessor(t *testing.T) {
 						t.Errorf("ratio %v, want %v: %v", got, tc.ratio, d.Layouts)
 					}
 				}
-				if on := s.most[3] == 3 && s.most[5] == 3; on != tc.shares || !tc.shares && s.most[-1] != 1 {
+				if on := max(s.most[3], s.most[5]) == 3; on != tc.shares || !tc.shares && s.most[-1] != 1 {
 					t.Errorf("processes at the same time, by processor: %v", s.most)
 				}
 				if says := strings.Contains(d.Audit[0].Detail, "at the same time on one processor"); says != tc.shares || (d.CPU.N == 0) != tc.shares {
@@ -187,6 +193,26 @@ func TestProcessesShareAProcessor(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Most processes run on the processor that was the quickest lately, and some on the others.
+func TestProcessesPreferTheQuickProcessor(t *testing.T) {
+	const us = time.Microsecond
+	for _, slow := range []int{3, 5} {
+		s := &sharing{op: map[string]time.Duration{"old": 20 * us, "new": 20 * us}, slow: slow, most: map[int]int{}}
+		spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Procs: 1, Seed: 1, cpus: []int{3, 5},
+			Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
+		l := newLeaf(FindBenchmarks(t.Context(), spec), "X")
+		l.ops, l.shared = 1000, true
+		on := map[int]int{}
+		for range spec.Blocks {
+			sides := l.sides()
+			on[l.processes(t.Context(), sides[:])[0].order.cpu]++
+		}
+		if quick := 8 - slow; on[quick] < 45 || on[slow] < 2 {
+			t.Errorf("processor %d is slow: blocks by processor: %v", slow, on)
+		}
 	}
 }
 

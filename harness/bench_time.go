@@ -112,7 +112,7 @@ func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 	var running sync.WaitGroup
 	cpu := 0
 	if l.shared {
-		cpu = l.spec.cpus[l.rng.IntN(len(l.spec.cpus))]
+		cpu = l.processor()
 	}
 	for _, i := range l.rng.Perm(len(sides)) {
 		p := &all[i]
@@ -139,6 +139,9 @@ func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 		})
 	}
 	running.Wait()
+	if l.shared && l.ops > setupOps {
+		l.lately[cpu] = all[0].NS
+	}
 	return all
 }
 

@@ -265,6 +265,7 @@ type leaf struct {
 	repeat   int                 // processes of each side in a block, of which the quickest counts
 	shared   bool                // the processes of a block run at the same time on one processor, and their processor time counts
 	twice    bool                // such processes run the benchmark twice, see stopwatch
+	lately   map[int]float64     // processor -> ns per operation the last time, see processor
 	overhead [2]time.Duration    // processor time of base and head beside the operations, see processorTime
 	relinked [][]pairOfProcesses // with other layouts, by layout
 	d        *Difference
@@ -299,7 +300,7 @@ func withoutProcs(printed string, procs int) string {
 }
 
 func newLeaf(m *Benchmarks, name string) *leaf {
-	l := &leaf{Benchmarks: m, name: name, printed: name, procs: givenProcs(m.spec.Procs), repeat: 1, d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
+	l := &leaf{Benchmarks: m, name: name, printed: name, procs: givenProcs(m.spec.Procs), repeat: 1, d: m.difference(name), lately: map[int]float64{}, counts: [2]map[string][]float64{{}, {}}}
 	l.again = strings.Contains(name, " (") // see parseBenchmarks
 	l.pattern = BenchPattern(name, m.spec.Procs)
 	l.d.Instructions = &Instructions{Waits: 1}
