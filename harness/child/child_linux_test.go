@@ -2,9 +2,12 @@ package child
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +26,68 @@ func running(pid int) bool {
 	}
 	state := string(text)[strings.LastIndexByte(string(text), ')')+1:]
 	return !strings.HasPrefix(state, " Z") && !strings.HasPrefix(state, " X")
+}
+
+// reader is an output that notes on which processors the thread that writes to it may run.
+type reader struct {
+	cpus []int
+	text strings.Builder
+}
+
+func (r *reader) Write(p []byte) (int, error) {
+	r.cpus = CPUs()
+	return r.text.Write(p)
+}
+
+// The output of a child of RunOn is read on the other processors, to its end; if a process that it started holds
+// the output open, for cmd.WaitDelay longer.
+func TestRunOnReadsElsewhere(t *testing.T) {
+	all := CPUs()
+	for script, want := range map[string]struct {
+		out string
+		err error
+	}{
+		"echo one; echo two":            {"one\ntwo\n", nil},
+		"echo one; sleep 60 & echo two": {"one\ntwo\n", exec.ErrWaitDelay},
+	} {
+		for _, cpu := range all {
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+			cmd.WaitDelay = 100 * time.Millisecond
+			var out reader
+			cmd.Stdout = &out
+			Group(cmd)
+			err := RunOn(cmd, cpu)
+			EndGroup(cmd.Process.Pid)
+			if !errors.Is(err, want.err) || out.text.String() != want.out {
+				t.Errorf("%s: error %v, output %q", script, err, out.text.String())
+			}
+			if len(all) > 1 && (len(out.cpus) != len(all)-1 || slices.Contains(out.cpus, cpu)) {
+				t.Errorf("%s on processor %d was read on %v", script, cpu, out.cpus)
+			}
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exit 3") // with no output
+	if err := RunOn(cmd, all[0]); cmd.ProcessState.ExitCode() != 3 {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd = exec.CommandContext(ctx, "sh", "-c", "echo one; exec sleep 60")
+	var out strings.Builder
+	cmd.Stdout = &ending{&out, cancel}
+	if err := RunOn(cmd, all[0]); err == nil || out.String() != "one\n" {
+		t.Errorf("cancelled: error %v, output %q", err, out.String())
+	}
+}
+
+// ending is an output that calls a function when it gets something.
+type ending struct {
+	io.Writer
+	end func()
+}
+
+func (e *ending) Write(p []byte) (int, error) {
+	e.end()
+	return e.Writer.Write(p)
 }
 
 // The time of a process that is running is that of now, not of the last tick, and reading it leaves the

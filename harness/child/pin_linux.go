@@ -1,7 +1,10 @@
 package child
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -28,28 +31,93 @@ func CPUs() (numbers []int) {
 // RunOn calls [Run] for a child that runs on one processor only, whose number is one of [CPUs]. The
 // child inherits the restriction from the thread that starts it, so that the runtime of a Go program
 // sees a single processor from its start.
+//
+// The thread that writes to cmd.Stdout runs on the other processors, if there are any: on the same one it
+// could wait for the child for milliseconds, and a clock that is read in Write would be late.
 func RunOn(cmd *exec.Cmd, cpu int) error {
 	_, err := onThread(cmd, func() ([]byte, error) {
 		var before, one unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &before); err != nil {
 			return nil, fmt.Errorf("find the processors of this process: %w", err)
 		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, fmt.Errorf("make a pipe for the output of a child: %w", err)
+		}
+		defer func() { _ = r.Close() }() // all was read
+		out := cmd.Stdout
+		cmd.Stdout = w
 		one.Set(cpu)
 		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			_ = w.Close()
 			return nil, fmt.Errorf("restrict a child to processor %d: %w", cpu, err)
 		}
 		started := cmd.Start()
-		lifted := unix.SchedSetaffinity(0, &before)
+		cmd.Stdout = out
+		_ = w.Close() // the child has its own
+		others := before
+		if others.Clear(cpu); others.Count() == 0 {
+			others = before
+		}
+		lifted := unix.SchedSetaffinity(0, &others)
 		if started != nil {
-			return nil, started
+			return nil, errors.Join(started, unix.SchedSetaffinity(0, &before))
 		}
 		if lifted != nil {
 			_, _ = cmd.Process.Kill(), cmd.Wait()
 			return nil, fmt.Errorf("lift the restriction to processor %d: %w", cpu, lifted)
 		}
-		return nil, cmd.Wait()
+		copied := copyOutput(out, r, cmd)
+		if err := unix.SchedSetaffinity(0, &before); err != nil {
+			copied = errors.Join(copied, fmt.Errorf("return to all processors: %w", err))
+		}
+		return nil, cmp.Or(cmd.Wait(), copied)
 	})
 	return err
+}
+
+// copyOutput copies the output of a started child on this thread, until its end. As
+// [exec.Cmd.Wait] does, it waits for other processes that hold the output for cmd.WaitDelay after the end
+// of the child, and then returns [exec.ErrWaitDelay].
+func copyOutput(to io.Writer, from *os.File, cmd *exec.Cmd) error {
+	const look = 50 * time.Millisecond // for the end of the child, where no output comes
+	var ended time.Time
+	buf := make([]byte, 32<<10)
+	for {
+		ready := []unix.PollFd{{Fd: int32(from.Fd()), Events: unix.POLLIN}} // Fd makes the reading thread block
+		n, err := unix.Poll(ready, int(look.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("wait for the output of a child: %w", err)
+		case n == 0 && cmd.WaitDelay > 0:
+			var end unix.Siginfo
+			err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &end, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+			switch {
+			case err != nil || end.Signo == 0: // it runs
+			case ended.IsZero():
+				ended = time.Now()
+			case time.Since(ended) > cmd.WaitDelay:
+				return exec.ErrWaitDelay
+			}
+			continue
+		case n == 0:
+			continue
+		}
+		n, err = from.Read(buf)
+		if n > 0 && to != nil {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the output of a child: %w", err)
+		}
+	}
 }
 
 // CPUTime returns the processor time, user and system, that a process has used so far, with a resolution of
