@@ -16,14 +16,10 @@ import (
 
 const (
 	// sharedTime is the processor time of the operations of a process that shares its processor,
-	// if the caller gives no time. It is a dozen turns of the scheduler.
+	// if the caller gives no time. It is a dozen turns of the scheduler. In shorter processes, more of
+	// the time goes into the first use of memory, which does not grow with the number of operations. With
+	// 100 ms, verdicts on benchmarks that allocate took as long as with 40 ms (n=6 slower ones).
 	sharedTime = 40 * time.Millisecond
-	// sharedAllocating replaces it if the operations allocate more than allocating bytes in that time.
-	// The first use of memory, which does not grow with the number of operations, takes a smaller part of
-	// a longer process, and so does one collection of garbage more. On a virtual machine with dear page faults
-	// they took 16 ms and 5 ms, so that equal processes of 40 ms differed by 5 to 7%, without garbage by 2%.
-	sharedAllocating = 100 * time.Millisecond
-	allocating       = 1 << 20
 	// sameClock is the largest factor between the wall-clock time and the processor time of the
 	// operations of one process at which they count as the same.
 	sameClock = 1.2
@@ -63,9 +59,6 @@ func (l *leaf) chooseShared(ctx context.Context) {
 	before, ops := l.ops, l.ops
 	if l.spec.lengthen {
 		ops *= int(sharedTime / l.spec.Time)
-		if l.count.bytes*float64(ops) > allocating {
-			ops = ops * int(sharedAllocating/time.Millisecond) / int(sharedTime/time.Millisecond)
-		}
 	}
 	if len(l.spec.cpus) == 0 || l.procs != 1 || l.again || ops <= setupOps {
 		return

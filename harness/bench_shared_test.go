@@ -31,7 +31,6 @@ type sharing struct {
 	garbage          map[string]int           // by revision, after how many operations it is collected
 	loop             bool                     // the operations are made by b.Loop
 	unread           int                      // number of processes at the same time whose processor time is not read
-	bytes            float64                  // B/op
 	slow             int                      // number of a processor on which all takes twice as long; 0: none
 
 	rng     map[string]*rand.Rand // by revision and binary, because the order of processes at the same time varies
@@ -95,7 +94,7 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	u.ready = u.busy - u.cpu
 	u.wall = u.busy + time.Duration(ops)*s.sleeps
 	ns := s.load*float64(s.op[at]) + float64(s.sleeps)
-	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1, "B/op": s.bytes}}}
+	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
 	return u, used
 }
 
@@ -134,7 +133,6 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		"on several processors":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Procs = 2 }, ratio: 1.05},
 		"no processor to be pinned to": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.cpus = []int{} }, ratio: 1.05},
 		"too few operations":           {s: &sharing{op: both(20*ms, 21*ms), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 3 }, ops: 3, ratio: 1.05},
-		"it allocates":                 {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), bytes: 1000}, shares: true, ops: 5000, ratio: 1.05},
 		"operations that were given":   {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 900 }, shares: true, ops: 900, ratio: 1.05},
 		"a time that was given":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Time = 20 * ms }, shares: true, ops: 1000, ratio: 1.05},
 		"one port":                     {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), port: 3}, ratio: 1.05},
