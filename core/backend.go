@@ -119,6 +119,7 @@ type Snapshot struct {
 	Status  Status
 	Error   string
 	Epoch   int64
+	Nonce   int64          // of the latest lease
 	Holder  Holder         // who executes the run, or did last; without Until if nobody does
 	State   []byte         // the latest one, of any branch; the scope itself once the run has ended
 	Steps   []StepRecord   // in order of Seq
@@ -187,7 +188,7 @@ type Backend interface {
 	// returns it. If epoch is not 0, the run must still have that epoch.
 	Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Snapshot, error)
 	// Acquire claims a run for an executor that has loaded it: known is the result of
-	// [Backend.Load]. The run must still have that epoch. If nothing was saved since, its
+	// [Backend.Load]. The run must still have that epoch and nonce. If nothing was saved since, its
 	// history is not read again. Unlike Claim, it also accepts a run that has failed or was
 	// cancelled, for [Retry]. It returns the run, with h as its holder.
 	Acquire(ctx context.Context, known Snapshot, h Holder) (Lease, Snapshot, error)

@@ -108,6 +108,33 @@ func (s *suite) holders() {
 		check(t, "acquire of an epoch that has passed", err, core.ErrFenced)
 		check(t, "step of the old lease", b.Step(ctx, lease, stepOf(2)), core.ErrFenced)
 	})
+	s.must("a run can only be acquired with the nonce that it had when it was loaded, if it has one", func(t testing.TB) {
+		b, lease := s.held(t)
+		known := load(t, b, key)
+		if known.Nonce != lease.Nonce {
+			t.Errorf("a run with nonce %d, its lease %d", known.Nonce, lease.Nonce)
+		}
+		if known.Nonce == 0 {
+			return // nothing can be set back
+		}
+		lost := known // what would have been read before the database was set back
+		lost.Nonce++
+		_, _, err := b.Acquire(ctx, lost, you)
+		check(t, "acquire of a run that was set back", err, core.ErrFenced)
+		check(t, "step", b.Step(ctx, lease, stepOf(1)), nil)
+		_, _, err = b.Acquire(ctx, lost, you)
+		check(t, "acquire of a run that was set back and has gone on", err, core.ErrFenced)
+		lease, snap, err := b.Acquire(ctx, known, you)
+		check(t, "acquire", err, nil)
+		if now := load(t, b, key); snap.Nonce != lease.Nonce || now.Nonce != lease.Nonce || lease.Nonce == known.Nonce {
+			t.Errorf("nonces %d and, loaded, %d; its lease has %d, and had %d before", snap.Nonce, now.Nonce, lease.Nonce, known.Nonce)
+		}
+		lease, snap, err = b.Claim(ctx, key, 0)
+		check(t, "claim", err, nil)
+		if snap.Nonce != lease.Nonce {
+			t.Errorf("a claimed run with nonce %d, its lease %d", snap.Nonce, lease.Nonce)
+		}
+	})
 	for _, status := range []core.Status{core.Failed, core.Cancelled} {
 		s.must("a "+status.String()+" run can only be continued by acquiring it", func(t testing.TB) {
 			b, lease := s.held(t)

@@ -16,6 +16,7 @@ import (
 // claim says under which conditions a run is claimed, and by whom.
 type claim struct {
 	epoch  int64 // epoch that the run must have; 0: any
+	nonce  int64 // nonce that the run must have; 0: any
 	holder core.Holder
 	reopen bool // failed and cancelled runs can be claimed too
 }
@@ -27,6 +28,8 @@ func (c claim) allows(run *stored) error {
 		return fmt.Errorf("%w: %v", core.ErrRunFinished, run.Status)
 	case c.epoch != 0 && c.epoch != run.Epoch:
 		return fmt.Errorf("epoch %d, now %d: %w", c.epoch, run.Epoch, core.ErrFenced)
+	case c.nonce != 0 && c.nonce != run.Nonce:
+		return fmt.Errorf("the database was set back, and the run claimed again, since it was read: %w", core.ErrFenced)
 	}
 	return nil
 }
@@ -43,7 +46,7 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 	lease := core.Lease{Epoch: known.Epoch + 1, Nonce: nonce}
 	sum := current{epoch: lease.Epoch, status: core.Running, exits: known.Exits}.sum()
 	s := &save{sql: b.sql.acquire, counter: &b.claims, returns: true, args: []any{key, known.Epoch, int16(known.Status), int64(len(known.Steps)),
-		int64(len(known.Answers)), nonce, sum, text(h.Executor), nanos(h.Until), sumHolder(h)}}
+		int64(len(known.Answers)), nonce, sum, text(h.Executor), nanos(h.Until), sumHolder(h), known.Nonce}}
 	s.made = func(ctx context.Context, q querier) (bool, error) {
 		return found(q.QueryRow(ctx, b.sql.claimMade, key, nonce).Scan(&s.id))
 	}
@@ -51,7 +54,7 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 		return core.Lease{}, core.Snapshot{}, fmt.Errorf("claim run %s: %w", known.Start.Key, err)
 	}
 	if !s.done {
-		return b.claim(ctx, known.Start.Key, claim{epoch: known.Epoch, holder: h, reopen: true})
+		return b.claim(ctx, known.Start.Key, claim{epoch: known.Epoch, nonce: known.Nonce, holder: h, reopen: true})
 	}
 	lease.ID = s.id
 	return lease, claimed(known, lease, h), nil
@@ -59,7 +62,7 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 
 // claimed returns the snapshot of a run after it was claimed.
 func claimed(s core.Snapshot, lease core.Lease, h core.Holder) core.Snapshot {
-	s.Status, s.Error, s.Epoch, s.Holder, s.Wake, s.Ended = core.Running, "", lease.Epoch, h, time.Time{}, time.Time{}
+	s.Status, s.Error, s.Epoch, s.Nonce, s.Holder, s.Wake, s.Ended = core.Running, "", lease.Epoch, lease.Nonce, h, time.Time{}, time.Time{}
 	return s
 }
 
@@ -81,7 +84,7 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 			if err != nil {
 				return err
 			}
-			if doubt && run.nonce == nonce { // an earlier attempt took effect
+			if doubt && run.Nonce == nonce { // an earlier attempt took effect
 				lease, snap = core.Lease{ID: run.id, Epoch: run.Epoch, Nonce: nonce}, run.Snapshot
 				return nil
 			}

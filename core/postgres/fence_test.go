@@ -165,6 +165,26 @@ var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 		}
 		return anotherHas(t, b, lost, now)
 	},
+	"a run that was read during a claim that is lost is not acquired": func(t testing.TB, b *Backend) error {
+		begun(t, b)
+		change(t, b, `CREATE TABLE @.saved AS SELECT * FROM @.runs`)
+		if _, _, err := b.Claim(t.Context(), startOf("r").Key, 0); err != nil {
+			return err
+		}
+		known, err := b.Load(t.Context(), startOf("r").Key)
+		if err != nil {
+			return err
+		}
+		change(t, b, `UPDATE @.runs SET epoch = saved.epoch, nonce = saved.nonce, sum = saved.sum FROM @.saved`)
+		now, _, err := b.Claim(t.Context(), startOf("r").Key, 0)
+		if err != nil || now.Epoch != known.Epoch || now.Nonce == known.Nonce {
+			return fmt.Errorf("lease %+v, read before %+v: %w", now, known, err)
+		}
+		_, _, atOnce := b.Acquire(t.Context(), known, core.Holder{})
+		err = b.Step(t.Context(), now, stepOf(2))
+		_, _, later := b.Acquire(t.Context(), known, core.Holder{}) // the history is read again
+		return errors.Join(want(core.ErrFenced, atOnce), err, want(core.ErrFenced, later))
+	},
 }
 
 // change executes statements on a separate connection.
@@ -233,6 +253,7 @@ var fenceMutants = []struct{ name, check, old, new string }{
 	{"does not fence", "a step of a lease that is lost is fenced", `AND nonce = $2::bigint`, `AND $2::bigint <> 0`},
 	{"fences by the epoch", "a lease of a run that is lost is fenced", `AND nonce = $2::bigint`, `AND epoch IN (1, 2) AND $2::bigint <> 0`},
 	{"fences by the epoch", "a lease of a claim that is lost is fenced", `AND nonce = $2::bigint`, `AND epoch IN (1, 2) AND $2::bigint <> 0`},
+	{"acquires by the epoch", "a run that was read during a claim that is lost is not acquired", `($11::bigint = 0 OR nonce = $11::bigint)`, `$11::bigint = $11::bigint`},
 	{"does not check whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
 		`WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint AND false`},
 	{"mistakes any record for its own", "a step of others at its place is not mistaken for it", `SELECT sum FROM @.steps`, ``},
@@ -253,7 +274,7 @@ func TestSavesAreFencedByTheRow(t *testing.T) {
 			q := b.server.quoted()
 			old, new := qualify(m.old, q), qualify(m.new, q)
 			changed := false
-			for _, text := range []*string{&b.sql.step, &b.sql.finish, &b.sql.finishState, &b.sql.stepMade} {
+			for _, text := range []*string{&b.sql.step, &b.sql.finish, &b.sql.finishState, &b.sql.stepMade, &b.sql.acquire} {
 				changed = changed || strings.Contains(*text, old)
 				*text = strings.ReplaceAll(*text, old, new)
 			}

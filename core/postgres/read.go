@@ -15,8 +15,8 @@ import (
 // stored is a run as the database has it.
 type stored struct {
 	core.Snapshot
-	id, nonce, seq, answers, seen, sum int64
-	ends                               bool // the last record is the state at the end of the run
+	id, seq, answers, seen, sum int64
+	ends                        bool // the last record is the state at the end of the run
 }
 
 // Load implements [core.Backend].
@@ -93,7 +93,7 @@ func (s *stored) scan(row pgx.Row) error {
 	var plan, started, ended, wake, until, held int64
 	var planSum *int64
 	o := &s.Start.Origin
-	err := row.Scan(&s.id, &pipeline, &plan, &s.nonce, &s.Epoch, &s.Status, &s.seq, &s.answers, &s.seen, &fault, &started, &ended, &wake, &s.Exits, &s.sum,
+	err := row.Scan(&s.id, &pipeline, &plan, &s.Nonce, &s.Epoch, &s.Status, &s.seq, &s.answers, &s.seen, &fault, &started, &ended, &wake, &s.Exits, &s.sum,
 		&executor, &until, &held, &originTenant, &originRun, &o.Seq, &planText, &planSum)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return core.ErrRunNotFound

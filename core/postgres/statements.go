@@ -70,7 +70,7 @@ func newStatements(schema string) *statements {
 		acquire: q(`UPDATE @.runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, nonce = $6::bigint,
 			sum = (sum & -4294967296) | $7::bigint, executor = $8::bytea, until = $9::bigint, held = $10::bigint
 			WHERE key = $1::bytea AND epoch = $2::bigint AND status = $3::smallint AND status IN (1, 4, 5)
-			AND seq = $4::bigint AND answers = $5::bigint RETURNING id`),
+			AND seq = $4::bigint AND answers = $5::bigint AND ($11::bigint = 0 OR nonce = $11::bigint) RETURNING id`),
 
 		lock: q(`SELECT ` + runColumns + `, p.text, p.sum FROM @.runs r LEFT JOIN @.plans p ON p.plan = r.plan WHERE r.key = $1::bytea FOR UPDATE OF r`),
 		claim: q(`UPDATE @.runs SET epoch = $2::bigint, status = 1, error = '', ended = 0, wake = 0, seen = 0, nonce = $3::bigint, seq = $4::bigint,

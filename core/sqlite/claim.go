@@ -25,7 +25,7 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 
 // Acquire implements [core.Backend].
 func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
-	c := claim{epoch: known.Epoch, holder: h, reopen: true}
+	c := claim{epoch: known.Epoch, nonce: known.Nonce, holder: h, reopen: true}
 	run := stored{Snapshot: known}
 	var err error
 	if run.row, err = b.row(ctx, known.Start.Key); err == nil && run.sum != run.sumOf(known) {
@@ -40,6 +40,7 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 // claim says under which conditions a run is claimed, and by whom.
 type claim struct {
 	epoch  int64 // epoch that the run must have; 0: any
+	nonce  int64 // nonce that the run must have; 0: any
 	holder core.Holder
 	reopen bool // failed and cancelled runs can be claimed too
 }
@@ -51,6 +52,8 @@ func (c claim) allows(run stored) error {
 		return fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, run.Status)
 	case c.epoch != 0 && c.epoch != run.Epoch:
 		return fmt.Errorf("run %s: epoch %d, now %d: %w", key, c.epoch, run.Epoch, core.ErrFenced)
+	case c.nonce != 0 && c.nonce != run.nonce:
+		return fmt.Errorf("run %s: the database was set back, and the run claimed again, since it was read: %w", key, core.ErrFenced)
 	}
 	return nil
 }
@@ -87,7 +90,7 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	claimed.Status, claimed.Error, claimed.Epoch, claimed.Holder = core.Running, "", lease.Epoch, c.holder
+	claimed.Status, claimed.Error, claimed.Epoch, claimed.Nonce, claimed.Holder = core.Running, "", lease.Epoch, lease.Nonce, c.holder
 	claimed.Wake, claimed.Ended = time.Time{}, time.Time{}
 	return lease, claimed, nil
 }

@@ -78,7 +78,7 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	if got := s.sumOf(s.Snapshot); got != s.sum {
 		return fail(fmt.Errorf("%w: the run has checksum %016x, stored with it is %016x", core.ErrCorrupt, uint64(got), uint64(s.sum)))
 	}
-	s.Holder.Until = moment(until)
+	s.Nonce, s.Holder.Until = s.nonce, moment(until)
 	if _, got := sumHolder(nil, s.Holder); got != held || text.Valid && sumText(text.String) != textSum.Int64 {
 		return fail(fmt.Errorf("%w: the executor or the plan of the run has another checksum than the one that is stored", core.ErrCorrupt))
 	}
