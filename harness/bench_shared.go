@@ -48,8 +48,8 @@ var errUnread = errors.New("the processor time of its operations was not read: t
 // meet the same ones, so that their processor times can be compared. On such a machine the
 // logarithm of the ratio of equal programs had a standard deviation of 0.22 for processes of 80 ms that
 // ran one after the other, of 0.11 if they were pinned to one processor, and of 0.015 to 0.03 at the
-// same time (n=40 to 60). On another virtual machine it was 0.06 to 0.08 at the same time, for operations of
-// 16 ms as for those of 240 ms (n=14 to 80).
+// same time (n=40 to 60). On another virtual machine it was 0.02 for operations of 39 ms, 0.01 for those of
+// 75 ms, and 0.04 to 0.05 for both where they allocate (n=41 to 66).
 //
 // Processor time stands for wall-clock time only if a benchmark neither waits nor uses several processors,
 // and if it does not stop its timer for long. Therefore both clocks must agree when a process runs
