@@ -44,12 +44,11 @@ func RunOn(cmd *exec.Cmd, cpu int) error {
 		if err != nil {
 			return nil, fmt.Errorf("make a pipe for the output of a child: %w", err)
 		}
-		defer func() { _ = r.Close() }() // all was read
 		out := cmd.Stdout
 		cmd.Stdout = w
 		one.Set(cpu)
 		if err := unix.SchedSetaffinity(0, &one); err != nil {
-			_ = w.Close()
+			_, _ = r.Close(), w.Close()
 			return nil, fmt.Errorf("restrict a child to processor %d: %w", cpu, err)
 		}
 		started := cmd.Start()
@@ -61,13 +60,15 @@ func RunOn(cmd *exec.Cmd, cpu int) error {
 		}
 		lifted := unix.SchedSetaffinity(0, &others)
 		if started != nil {
+			_ = r.Close()
 			return nil, errors.Join(started, unix.SchedSetaffinity(0, &before))
 		}
 		if lifted != nil {
-			_, _ = cmd.Process.Kill(), cmd.Wait()
+			_, _, _ = r.Close(), cmd.Process.Kill(), cmd.Wait()
 			return nil, fmt.Errorf("lift the restriction to processor %d: %w", cpu, lifted)
 		}
 		copied := copyOutput(out, r, cmd)
+		_ = r.Close() // a child that still writes gets an error, and does not wait
 		if err := unix.SchedSetaffinity(0, &before); err != nil {
 			copied = errors.Join(copied, fmt.Errorf("return to all processors: %w", err))
 		}
@@ -80,29 +81,29 @@ func RunOn(cmd *exec.Cmd, cpu int) error {
 // [exec.Cmd.Wait] does, it waits for other processes that hold the output for cmd.WaitDelay after the end
 // of the child, and then returns [exec.ErrWaitDelay].
 func copyOutput(to io.Writer, from *os.File, cmd *exec.Cmd) error {
-	const look = 50 * time.Millisecond // for the end of the child, where no output comes
+	const look = 50 * time.Millisecond // for the end of the child
 	var ended time.Time
+	looked := time.Now()
 	buf := make([]byte, 32<<10)
 	for {
 		ready := []unix.PollFd{{Fd: int32(from.Fd()), Events: unix.POLLIN}} // Fd makes the reading thread block
 		n, err := unix.Poll(ready, int(look.Milliseconds()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait for the output of a child: %w", err)
-		case n == 0 && cmd.WaitDelay > 0:
+		}
+		if cmd.WaitDelay > 0 && time.Since(looked) >= look {
+			looked = time.Now()
 			var end unix.Siginfo
 			err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &end, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 			switch {
 			case err != nil || end.Signo == 0: // it runs
 			case ended.IsZero():
-				ended = time.Now()
-			case time.Since(ended) > cmd.WaitDelay:
+				ended = looked
+			case looked.Sub(ended) > cmd.WaitDelay:
 				return exec.ErrWaitDelay
 			}
-			continue
-		case n == 0:
+		}
+		if n <= 0 {
 			continue
 		}
 		n, err = from.Read(buf)
