@@ -337,6 +337,7 @@ func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Cont
 	ctx, cancel := context.WithDeadline(context.Background(), begun.Add(b.patience))
 	defer cancel()
 	wait := 5 * time.Millisecond
+	var said error // the latest error that is not due to the end of the patience
 	for {
 		sent := false
 		conn, err := b.pool.Acquire(ctx)
@@ -347,6 +348,9 @@ func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Cont
 		}
 		if err == nil {
 			return nil
+		}
+		if said == nil || !errors.Is(err, context.DeadlineExceeded) {
+			said = err
 		}
 		unknown := inDoubt(err)
 		if sent && lost(err) {
@@ -366,7 +370,7 @@ func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Cont
 		case <-ctx.Done():
 			pause.Stop()
 		}
-		err = fmt.Errorf("the server was not there for %v: %w", b.patience, b.trouble(err))
+		err = fmt.Errorf("the server was not there for %v: %w", b.patience, b.trouble(said))
 		if *doubt {
 			err = fmt.Errorf("%w: %w", core.ErrInDoubt, err)
 		}

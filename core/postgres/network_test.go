@@ -209,7 +209,7 @@ func TestNoConnectionLeft(t *testing.T) {
 	execute(t, straight, append([]string{`CREATE ROLE ` + role + ` LOGIN CONNECTION LIMIT 2`}, Grants(straight.server.schema, role, false)...)...)
 	dsn := as(t, straight, role, "")
 	b := mustOpenAt(t, dsn+"&pool_max_conns=1", Server)
-	b.patience = 300 * time.Millisecond
+	b.patience = 2 * time.Second
 	b.pool.Reset() // closes its connection; other clients take its slot
 	eventually(t, "the connection is closed", func() bool {
 		var left int
