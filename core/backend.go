@@ -188,9 +188,9 @@ type Backend interface {
 	// returns it. If epoch is not 0, the run must still have that epoch.
 	Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Snapshot, error)
 	// Acquire claims a run for an executor that has loaded it: known is the result of
-	// [Backend.Load]. The run must still have that epoch and nonce. If nothing was saved since, its
-	// history is not read again. Unlike Claim, it also accepts a run that has failed or was
-	// cancelled, for [Retry]. It returns the run, with h as its holder.
+	// [Backend.Load]. The run must still have that epoch, and that nonce unless it is 0. If
+	// nothing was saved since, its history is not read again. Unlike Claim, it also accepts a
+	// run that has failed or was cancelled, for [Retry]. It returns the run, with h as its holder.
 	Acquire(ctx context.Context, known Snapshot, h Holder) (Lease, Snapshot, error)
 	// Renew is the heartbeat of an executor: it makes h the holder of the runs of the leases.
 	// It returns the leases that are lost, whose runs are not changed. A zero h.Until gives

@@ -211,6 +211,11 @@ func TestProcessesPreferTheQuickProcessor(t *testing.T) {
 		if quick := 8 - slow; on[quick] < 45 || on[slow] < 2 {
 			t.Errorf("processor %d is slow: blocks by processor: %v", slow, on)
 		}
+		s.unread = math.MaxInt // a process without a time is not a quick one
+		sides := l.sides()
+		if p := l.processes(t.Context(), sides[:])[0]; p.err == nil || l.lately[p.order.cpu] <= 0 {
+			t.Errorf("error %v, ns per operation %v", p.err, l.lately)
+		}
 	}
 }
 

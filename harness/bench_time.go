@@ -139,7 +139,7 @@ func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 		})
 	}
 	running.Wait()
-	if l.shared && l.ops > setupOps {
+	if l.shared && l.ops > setupOps && all[0].err == nil {
 		l.lately[cpu] = all[0].NS
 	}
 	return all

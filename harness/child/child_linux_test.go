@@ -107,11 +107,11 @@ func TestCPUTime(t *testing.T) {
 	for _, policy := range []uint32{unix.SCHED_NORMAL, unix.SCHED_BATCH} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, self("working").Path)
-		cmd.Env = self("working").Env
+		cmd := self("working")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // if the test has failed
 		pid := cmd.Process.Pid
 		if err := unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Nice: 3}, 0); err != nil {
 			t.Fatal(err)

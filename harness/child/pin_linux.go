@@ -44,11 +44,12 @@ func RunOn(cmd *exec.Cmd, cpu int) error {
 		if err != nil {
 			return nil, fmt.Errorf("make a pipe for the output of a child: %w", err)
 		}
+		defer func() { _ = r.Close() }()
 		out := cmd.Stdout
 		cmd.Stdout = w
 		one.Set(cpu)
 		if err := unix.SchedSetaffinity(0, &one); err != nil {
-			_, _ = r.Close(), w.Close()
+			_ = w.Close()
 			return nil, fmt.Errorf("restrict a child to processor %d: %w", cpu, err)
 		}
 		started := cmd.Start()
@@ -60,11 +61,10 @@ func RunOn(cmd *exec.Cmd, cpu int) error {
 		}
 		lifted := unix.SchedSetaffinity(0, &others)
 		if started != nil {
-			_ = r.Close()
 			return nil, errors.Join(started, unix.SchedSetaffinity(0, &before))
 		}
 		if lifted != nil {
-			_, _, _ = r.Close(), cmd.Process.Kill(), cmd.Wait()
+			_, _ = cmd.Process.Kill(), cmd.Wait()
 			return nil, fmt.Errorf("lift the restriction to processor %d: %w", cpu, lifted)
 		}
 		copied := copyOutput(out, r, cmd)
