@@ -36,7 +36,7 @@ type Estimate struct {
 	High   float64 `json:"high"`  // upper end of the interval
 	Level  float64 `json:"level"` // confidence level of the interval, such as 0.95
 	N      int     `json:"n"`     // number of the units that Of names
-	Of     string  `json:"of"`    // "blocks" or "sessions"
+	Of     string  `json:"of"`    // "blocks", "sessions" or "layouts"
 	Unit   string  `json:"unit"`  // "ratio", "us/run"
 	Method string  `json:"method"`
 }

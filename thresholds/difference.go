@@ -49,9 +49,10 @@ type timed struct {
 	self    []Check
 	bias    string // failed self-check, because of which times must not decide
 	says    string
-	slower  bool // Head is slower in its own layout of the binary; other layouts decide whether that is due to its layout
-	layouts bool // measuring other layouts of the binaries could change the outcome
-	leans   bool // undecided, but the interval lies above the boundary
+	slower  bool             // Head is slower in its own layout of the binary; other layouts decide whether that is due to its layout
+	layouts bool             // measuring other layouts of the binaries could change the outcome
+	leans   bool             // undecided, but the interval lies above the boundary
+	ratio   harness.Estimate // Head/Base: of the blocks, or of the layouts if these decide
 	note    string
 }
 
@@ -100,9 +101,9 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 		}
 	}
 	t := j.time(d, i, v.Boundary)
-	v.Above, v.N, v.Self = t.test.above, t.test.n, t.self
-	if d.Ratio.High < 1/(1+j.Margin) {
-		v.Notes = append(v.Notes, fmt.Sprintf("%s is faster: %v", d.Head, d.Ratio))
+	v.Above, v.N, v.Self, v.Ratio = t.test.above, t.test.n, t.self, &t.ratio
+	if t.ratio.High < 1/(1+j.Margin) {
+		v.Notes = append(v.Notes, fmt.Sprintf("%s is faster: %v", d.Head, t.ratio))
 	}
 	o, by, reason, next := j.combine(d, t, i, v.Boundary)
 	if t.note != "" && by == ByTime { // of the time, which others decide without
@@ -163,7 +164,7 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	case t.test.n < j.fewest(d):
 		return Inconclusive, "", fmt.Sprintf("too little was measured: %s of at least %d; %s", blocks(t.test.n), j.fewest(d), i.not), "allow more time"
 	}
-	return Inconclusive, ByTime, fmt.Sprintf("%s, which decides nothing; %s; %s", t.says, excluded(d.Ratio, 1, ""), i.not),
+	return Inconclusive, ByTime, fmt.Sprintf("%s, which decides nothing; %s; %s", t.says, excluded(t.ratio, 1, ""), i.not),
 		"measure on a quieter machine, or allow more time"
 }
 
@@ -198,7 +199,7 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 	cpu, cpuSessions := d.CPUColumn()
 	toBreak := j.toBreak(d)
 	t.test = decideAt(ratios, sessions, boundary, toBreak, 1/beta)
-	t.outcome = t.test.outcome
+	t.outcome, t.ratio = t.test.outcome, d.Ratio
 	t.says = fmt.Sprintf("%d of %d blocks are above the boundary %.4g; ratio %v", t.test.above, t.test.n, boundary, d.Ratio)
 	if len(cpu) > 0 {
 		t.says += fmt.Sprintf(", of the processor's time %v", d.CPU)
@@ -223,14 +224,16 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 		case confirm:
 			toHold = layoutsConfirm
 		}
-		o := judgeLayouts(d.Layouts, j.Margin, family, toHold)
+		o, ratio := judgeLayouts(d.Layouts, j.Margin, family, toHold)
 		t.layouts = o == Inconclusive
-		if !confirm || o != Inconclusive || machine.Median(d.Layouts) > boundary {
-			t.outcome = o
-		}
-		t.says += fmt.Sprintf("; with %d other orders of the functions %v: median ratio %.4g, %.3g to %.3g", len(d.Layouts), o,
-			machine.Median(d.Layouts), slices.Min(d.Layouts), slices.Max(d.Layouts))
 		t.leans = machine.Median(d.Layouts) > boundary
+		if !confirm || o != Inconclusive || t.leans {
+			t.outcome = o
+			if ratio.Bounded() {
+				t.ratio = ratio
+			}
+		}
+		t.says = fmt.Sprintf("%v with %d other orders of the functions: ratio %v; in this order %s", o, len(d.Layouts), ratio, t.says)
 		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says
 		}

@@ -124,21 +124,26 @@ const (
 // margin of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and
 // one slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in
 // 94% where it is 6%. family is the number of differences that are judged together. toHold is the
-// probability that one call says "held" of a program at the boundary.
-func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) Outcome {
+// probability that one call says "held" of a program at the boundary. The estimate has the interval of
+// a single call, and none with fewer than 4 layouts.
+func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) (Outcome, harness.Estimate) {
+	const level = 0.95
+	ratio := harness.Estimate{Value: machine.Median(ratios), High: math.MaxFloat64, Level: level, N: len(ratios), Of: "layouts", Unit: "ratio", Method: "10% trimmed mean of logs, Yuen's interval"}
 	if len(ratios) < 4 {
-		return Inconclusive
+		return Inconclusive, ratio
 	}
 	mean, sd, kept := machine.TrimmedMean(logs(ratios), 0.1)
 	se := max(sd, leastSpread) * math.Sqrt(float64(len(ratios))) / float64(kept)
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}
+	half := t.Quantile(1-(1-level)/2) * se
+	ratio.Value, ratio.Low, ratio.High = math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half)
 	distance := (mean - math.Log(1+margin)/2) / se
 	falsely := 0.01 / 8 / float64(family) // for interim analyses, of which consecutive ones share most ratios
 	switch {
 	case t.Survival(distance) < falsely:
-		return Broken
+		return Broken, ratio
 	case t.Survival(-distance) < toHold:
-		return Held
+		return Held, ratio
 	}
-	return Inconclusive
+	return Inconclusive, ratio
 }

@@ -73,10 +73,10 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		"the same, by time alone":                  {executes(apart(3, 1.1, 1, 0), 5, 0.95, 0.001), ByTime, Broken, ByTime, "slower"},
 		"more time, and hardly fewer instructions": {executes(apart(3, 1.1, 1, 0), 5, 0.995, 0.001), "", Broken, ByTime, "slower"},
 		"more time, and as many instructions":      {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", Broken, ByTime, "slower"},
-		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "with 4 other orders of the functions broken: median ratio 1.1, 1.09 to 1.11"},
-		"not in other layouts":                     {layouts(0.99, 1, 0.99, 1), "", Held, ByTime, "other orders of the functions held"},
-		"in some layouts":                          {layouts(0.95, 1.1, 1.1, 0.97), "", Inconclusive, ByTime, "functions inconclusive"},
-		"in some layouts, not on average":          {layouts(0.95, 1.04, 1.04, 0.97), "", Held, ByInstructions, "functions inconclusive"},
+		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "broken with 4 other orders of the functions: ratio 1.1 (1.087 to 1.113, 95%, n=4 layouts); in this order "},
+		"not in other layouts":                     {layouts(0.99, 1, 0.99, 1), "", Held, ByTime, "held with 4 other orders of the functions"},
+		"in some layouts":                          {layouts(0.95, 1.1, 1.1, 0.97), "", Inconclusive, ByTime, "inconclusive with "},
+		"in some layouts, not on average":          {layouts(0.95, 1.04, 1.04, 0.97), "", Held, ByInstructions, "inconclusive with "},
 		"a bias of the place, and no instructions": {biased(), "", Invalid, ByTime, "A/A pair was broken"},
 		"a bias of the place, and instructions":    {executes(biased(), 3, 1, 0.001), "", Held, ByInstructions, ""},
 		"a bias, and more instructions":            {executes(biased(), 5, 1.05, 0.001), "", Broken, ByInstructions, ""},
@@ -199,6 +199,22 @@ func relinked(d *harness.Difference, ratio float64) *harness.Difference {
 	return d
 }
 
+// The ratio of a verdict is that of the layouts where they decide, whatever that of the blocks.
+func TestRatioIsOfWhatDecided(t *testing.T) {
+	const margin = 0.02
+	decided := relinked(often(undecidedTimes(), 5), 1.03)
+	for name, tc := range map[string]struct {
+		d     *harness.Difference
+		of    string
+		least float64
+	}{"blocks": {often(apart(12, 0.98, 1, 0), 5), "blocks", 0.97}, "layouts": {decided, "layouts", 1.02}} {
+		v := Judging{Margin: margin, Family: 1, By: ByTime}.Judge(tc.d)
+		if v.Ratio == nil || v.Ratio.Of != tc.of || v.Ratio.Value < tc.least || v.Ratio.Value > tc.least+0.02 || !v.Ratio.Bounded() {
+			t.Errorf("%s: %v: ratio %v, %s", name, v.Outcome, v.Ratio, v.Reason)
+		}
+	}
+}
+
 // Times that say nothing after many blocks are decided by other layouts of the binaries.
 func TestLayoutsDecideUndecidedTimes(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -207,11 +223,11 @@ func TestLayoutsDecideUndecidedTimes(t *testing.T) {
 		want   Outcome
 		says   string
 	}{
-		"slower":                       {relinked(often(undecidedTimes(), 5), 1.03), 1, Broken, "slower: 30 of 60 blocks"},
-		"not slower":                   {relinked(often(undecidedTimes(), 5), 1), 1, Held, "with 12 other orders of the functions held"},
-		"at the boundary":              {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), 1, Inconclusive, "with 12 other orders of the functions inconclusive"},
-		"slower, one of a hundred":     {relinked(often(undecidedTimes(), 5), 1.024), 100, Inconclusive, "functions inconclusive"},
-		"the same, alone":              {relinked(often(undecidedTimes(), 5), 1.024), 1, Broken, "functions broken"},
+		"slower":                       {relinked(often(undecidedTimes(), 5), 1.03), 1, Broken, "in this order 30 of 60 blocks"},
+		"not slower":                   {relinked(often(undecidedTimes(), 5), 1), 1, Held, "held with 12 other orders of the functions"},
+		"at the boundary":              {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), 1, Inconclusive, "inconclusive with 12 other orders of the functions"},
+		"slower, one of a hundred":     {relinked(often(undecidedTimes(), 5), 1.024), 100, Inconclusive, "inconclusive with "},
+		"the same, alone":              {relinked(often(undecidedTimes(), 5), 1.024), 1, Broken, "broken with "},
 		"of too few blocks":            {relinked(undecidedTimes(), 1.03), 1, Inconclusive, "decides nothing"},
 		"a biased pair needs no order": {relinked(often(apart(12, 1, 1.2, 0), 1), 1.03), 1, Invalid, "the A/A pair was broken"},
 	} {
@@ -475,7 +491,7 @@ func TestInstructionsAtTheirBounds(t *testing.T) {
 func TestLayoutsAtTheirBounds(t *testing.T) {
 	for errors, want := range map[float64]Outcome{11: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
 		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
-		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1, layoutsHold); got != want {
+		if got, _ := judgeLayouts([]float64{one, one, one, one}, 0.02, 1, layoutsHold); got != want {
 			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)
 		}
 	}

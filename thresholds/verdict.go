@@ -71,6 +71,6 @@ type Verdict struct {
 	// For differences only.
 	Against      string            `json:"against,omitempty"`      // name of the base, such as "main"
 	By           string            `json:"by,omitempty"`           // what decided: "counts", "time" or "instructions"
-	Ratio        *harness.Estimate `json:"ratio,omitempty"`        // Head/Base of the times; nil if not measured
+	Ratio        *harness.Estimate `json:"ratio,omitempty"`        // Head/Base of the times, over the layouts of the binaries if these decided; nil if not measured
 	Instructions *harness.Estimate `json:"instructions,omitempty"` // Head/Base of the instructions; nil if not counted
 }

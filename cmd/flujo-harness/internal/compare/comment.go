@@ -49,7 +49,7 @@ func (r *Result) comment(sides [2]revisions.Checkout, margin float64, worst thre
 		d, v := r.Differences[i], r.Verdicts[i]
 		base, head, time, executed := "", "", "not measured", "not counted"
 		if len(d.Blocks) > 0 {
-			base, head, time = cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(d.Ratio)
+			base, head, time = cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(timeOf(d, v))
 		}
 		if v.Instructions != nil {
 			executed = change(*v.Instructions)

@@ -121,7 +121,7 @@ func (r Result) table(to io.Writer, i, n int) error {
 		d := r.Differences[i]
 		figures := "\t\t"
 		if len(d.Blocks) > 0 {
-			figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(d.Ratio))
+			figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(timeOf(d, r.Verdicts[i])))
 		}
 		executed := "not counted"
 		if e := r.Verdicts[i].Instructions; e != nil {
@@ -183,14 +183,26 @@ func (r Result) reasons(to io.Writer) {
 // mostNames is the maximum number of benchmarks listed before a reason.
 const mostNames = 3
 
-// change formats an estimate as "+1.23% (+1.20 to +1.25, n=5)", without the interval if there is
-// none.
+// timeOf returns the estimate of the times that the verdict is about, or that of the blocks if it has none.
+func timeOf(d *harness.Difference, v thresholds.Verdict) harness.Estimate {
+	if v.Ratio != nil {
+		return *v.Ratio
+	}
+	return d.Ratio
+}
+
+// change formats an estimate as "+1.23% (+1.20 to +1.25, n=5)", or "n=5 layouts", without the interval if
+// there is none.
 func change(e harness.Estimate) string {
 	percent := func(v float64) float64 { return 100 * (v - 1) }
-	if !e.Bounded() {
-		return fmt.Sprintf("%+.2f%% (n=%d)", percent(e.Value), e.N)
+	n := fmt.Sprintf("n=%d", e.N)
+	if e.Of == "layouts" {
+		n += " layouts"
 	}
-	return fmt.Sprintf("%+.2f%% (%+.2f to %+.2f, n=%d)", percent(e.Value), percent(e.Low), percent(e.High), e.N)
+	if !e.Bounded() {
+		return fmt.Sprintf("%+.2f%% (%s)", percent(e.Value), n)
+	}
+	return fmt.Sprintf("%+.2f%% (%+.2f to %+.2f, %s)", percent(e.Value), percent(e.Low), percent(e.High), n)
 }
 
 // geomeans prints the geometric mean of head/base for every unit whose values are all positive.
@@ -204,7 +216,7 @@ func (r Result) geomeans(to io.Writer) {
 	}
 	for i, d := range r.Differences {
 		if len(d.Blocks) > 0 {
-			add("time", d.Ratio.Value)
+			add("time", timeOf(d, r.Verdicts[i]).Value)
 		}
 		if e := r.Verdicts[i].Instructions; e != nil {
 			add("instructions", e.Value)

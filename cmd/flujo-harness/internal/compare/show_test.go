@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,27 @@ gone or renamed, so inconclusive: example.org/a.BenchmarkGone
 `
 	if got := out.String(); got != want {
 		t.Errorf("printed:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// The table has the figure that the verdict is about.
+func TestTimeOfTheLayoutsIsShown(t *testing.T) {
+	d := &harness.Difference{Name: "a.One", Base: "old", Head: "new", Blocks: make([]harness.DifferenceBlock, 18),
+		Ratio: harness.Estimate{Value: 0.99, Low: 0.95, High: 1.03, N: 18, Of: "blocks"}}
+	r := Result{Differences: []*harness.Difference{d}, packages: []string{"a"},
+		Verdicts: []thresholds.Verdict{{Workload: "a.One", Outcome: thresholds.Broken, Ratio: &harness.Estimate{Value: 1.07, Low: 1.05, High: 1.09, N: 8, Of: "layouts"}}}}
+	sides := [2]revisions.Checkout{{Name: "old"}, {Name: "new"}}
+	var screen bytes.Buffer
+	if err := r.show(&screen, sides, 0.05, thresholds.Broken); err != nil {
+		t.Fatal(err)
+	}
+	comment, err := r.comment(sides, 0.05, thresholds.Broken, "title", 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"screen": screen.String(), "comment": string(comment)} {
+		if !strings.Contains(text, "+7.00% (+5.00 to +9.00, n=8 layouts)") || strings.Contains(text, "-1.00%") {
+			t.Errorf("%s:\n%s", what, text)
+		}
 	}
 }

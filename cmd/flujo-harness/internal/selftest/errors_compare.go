@@ -223,6 +223,9 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measured) error {
 	d, v := m.Difference, m.Verdict
 	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
+	if v.Ratio != nil {
+		row.Time = v.Ratio.Value
+	}
 	if k.slower > 0 {
 		row.Injected = injected(d, v.By, k.slower)
 	}
