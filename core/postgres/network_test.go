@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -242,6 +244,23 @@ func TestNoConnectionLeft(t *testing.T) {
 	b.patience = Patience
 	if _, err := b.Start(t.Context(), startOf("r")); err != nil {
 		t.Errorf("with a connection again: %v", err)
+	}
+}
+
+// Where the patience ends, the error is the last refusal of the server, not that the last try was cut off.
+func TestErrorNamesTheLastRefusal(t *testing.T) {
+	b := mustOpen(t, Server)
+	b.patience = time.Second
+	tries := 0
+	err := b.persist(time.Now(), new(bool), func(ctx context.Context, _ *pgxpool.Conn) error {
+		if tries++; tries == 1 {
+			return &pgconn.PgError{Code: "53300"}
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if code(err) != "53300" {
+		t.Errorf("after %d tries: %v, want the code of the first", tries, err)
 	}
 }
 
