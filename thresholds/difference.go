@@ -224,7 +224,7 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 		case confirm:
 			toHold = layoutsConfirm
 		}
-		o, ratio := judgeLayouts(d.Layouts, j.Margin, family, toHold)
+		o, ratio := judgeLayouts(d.Layouts, j.Margin, family, toHold), ratioOfLayouts(d.Layouts)
 		t.layouts = o == Inconclusive
 		t.leans = machine.Median(d.Layouts) > boundary
 		if !confirm || o != Inconclusive || t.leans {

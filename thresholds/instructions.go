@@ -124,26 +124,42 @@ const (
 // margin of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and
 // one slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in
 // 94% where it is 6%. family is the number of differences that are judged together. toHold is the
-// probability that one call says "held" of a program at the boundary. The estimate has the interval of
-// a single call, and none with fewer than 4 layouts.
-func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) (Outcome, harness.Estimate) {
-	const level = 0.95
-	ratio := harness.Estimate{Value: machine.Median(ratios), High: math.MaxFloat64, Level: level, N: len(ratios), Of: "layouts", Unit: "ratio", Method: "10% trimmed mean of logs, Yuen's interval"}
-	if len(ratios) < 4 {
-		return Inconclusive, ratio
+// probability that one call says "held" of a program at the boundary.
+func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) Outcome {
+	if len(ratios) < fewestLayouts {
+		return Inconclusive
 	}
-	mean, sd, kept := machine.TrimmedMean(logs(ratios), 0.1)
-	se := max(sd, leastSpread) * math.Sqrt(float64(len(ratios))) / float64(kept)
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}
-	half := t.Quantile(1-(1-level)/2) * se
-	ratio.Value, ratio.Low, ratio.High = math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half)
+	mean, se, t := meanOfLayouts(ratios)
 	distance := (mean - math.Log(1+margin)/2) / se
 	falsely := 0.01 / 8 / float64(family) // for interim analyses, of which consecutive ones share most ratios
 	switch {
 	case t.Survival(distance) < falsely:
-		return Broken, ratio
+		return Broken
 	case t.Survival(-distance) < toHold:
-		return Held, ratio
+		return Held
 	}
-	return Inconclusive, ratio
+	return Inconclusive
+}
+
+// fewestLayouts is the least number of layouts that decide or have an interval.
+const fewestLayouts = 4
+
+// meanOfLayouts returns the trimmed mean of the logarithms of the ratios, its standard error, and the
+// distribution of its distance from the true value in standard errors.
+func meanOfLayouts(ratios []float64) (mean, se float64, t distuv.StudentsT) {
+	mean, sd, kept := machine.TrimmedMean(logs(ratios), 0.1)
+	se = max(sd, leastSpread) * math.Sqrt(float64(len(ratios))) / float64(kept)
+	return mean, se, distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}
+}
+
+// ratioOfLayouts estimates the ratio over the layouts, with the interval of one test at the end. Fewer than
+// fewestLayouts have no interval.
+func ratioOfLayouts(ratios []float64) harness.Estimate {
+	e := harness.Estimate{Value: machine.Median(ratios), High: math.MaxFloat64, Level: 0.95, N: len(ratios), Of: "layouts", Unit: "ratio", Method: "10% trimmed mean of logs, Yuen's interval"}
+	if len(ratios) >= fewestLayouts {
+		mean, se, t := meanOfLayouts(ratios)
+		half := t.Quantile(1-(1-e.Level)/2) * se
+		e.Value, e.Low, e.High = math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half)
+	}
+	return e
 }

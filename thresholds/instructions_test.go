@@ -491,7 +491,7 @@ func TestInstructionsAtTheirBounds(t *testing.T) {
 func TestLayoutsAtTheirBounds(t *testing.T) {
 	for errors, want := range map[float64]Outcome{11: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
 		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
-		if got, _ := judgeLayouts([]float64{one, one, one, one}, 0.02, 1, layoutsHold); got != want {
+		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1, layoutsHold); got != want {
 			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)
 		}
 	}

@@ -13,7 +13,7 @@ func TestDisturbedLayouts(t *testing.T) {
 		ratios = append(ratios, 1.05+0.03*float64(i%5-2)/2)
 	}
 	ratios[10], ratios[13] = 1.7, 0.6
-	if got, _ := judgeLayouts(ratios, 0.05, 1, layoutsHold); got != Broken {
+	if got := judgeLayouts(ratios, 0.05, 1, layoutsHold); got != Broken {
 		t.Errorf("%v", got)
 	}
 }
@@ -35,7 +35,7 @@ func TestLayoutsRarelyErr(t *testing.T) {
 					o := Inconclusive
 					for len(ratios) < mostLayouts && o == Inconclusive {
 						ratios = append(ratios, (1+tc.slower)*math.Exp(sd*rng.NormFloat64()))
-						o, _ = judgeLayouts(ratios, margin, 1, toHold)
+						o = judgeLayouts(ratios, margin, 1, toHold)
 					}
 					count[o]++
 				}
