@@ -32,7 +32,7 @@ type Backend struct {
 	broken   map[core.Lease]brokenStep // steps that were not saved
 	writing  sync.WaitGroup
 
-	plans sync.Map // fingerprints of plans whose texts are saved
+	plans sync.Map // fingerprint of a plan -> server.connections when its text was saved
 
 	closed                             atomic.Bool
 	lastReset                          atomic.Int64 // time of the last reset of the pool, in ns
@@ -63,7 +63,6 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 	if !s.done {
 		return core.Lease{}, fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
 	}
-	b.plans.Store(rec.Plan, true)
 	lease.ID = s.id
 	return lease, nil
 }
@@ -77,9 +76,8 @@ func (b *Backend) startOf(rec core.StartRecord) (*save, core.Lease) {
 	s := &save{sql: b.sql.start, key: key, counter: &b.saves, returns: true, args: []any{key, text(rec.Key.Tenant), text(rec.Key.Run), text(rec.Pipeline),
 		int64(rec.Plan), birth, rec.Time.UnixNano(), sum, text(rec.Holder.Executor), nanos(rec.Holder.Until), sumHolder(rec.Holder),
 		text(o.Key.Tenant), text(o.Key.Run), o.Seq, sumStep(0, key, 1, &first), rec.State}}
-	if _, known := b.plans.Load(rec.Plan); !known && rec.PlanText != "" {
-		s.sql = b.sql.startPlan
-		s.args = append(s.args, text(rec.PlanText), sumText(rec.PlanText))
+	if rec.PlanText != "" {
+		s.plan, s.planText = rec.Plan, []any{text(rec.PlanText), sumText(rec.PlanText)}
 	}
 	s.made = func(ctx context.Context, q querier) (bool, error) {
 		return found(q.QueryRow(ctx, b.sql.startMade, key, birth).Scan(&s.id))
@@ -101,7 +99,8 @@ type starter struct {
 // Start implements [core.Backend].
 func (b starter) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	s, lease := b.startOf(rec)
-	err := b.tx.QueryRow(ctx, s.sql, s.args...).Scan(&s.id)
+	sql, args := b.statement(s, b.server.connections.Load())
+	err := b.tx.QueryRow(ctx, sql, args...).Scan(&s.id)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return core.Lease{}, fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)

@@ -187,6 +187,33 @@ var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 	},
 }
 
+// After a failover that has lost the text of a plan, the next run saves it again.
+func TestPlanIsSavedToAnotherServer(t *testing.T) {
+	b := mustOpen(t, Server)
+	load := func(run string) core.Snapshot {
+		if _, err := b.Start(t.Context(), startOf(run)); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := b.Load(t.Context(), startOf(run).Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snap
+	}
+	load("first")
+	change(t, b, `DELETE FROM @.plans`)
+	if snap := load("second"); snap.Start.PlanText != "" {
+		t.Fatalf("on the same connection the text is sent each time: %q", snap.Start.PlanText)
+	}
+	b.pool.Reset()
+	if snap, want := load("third"), startOf("third").PlanText; snap.Start.PlanText != want {
+		t.Errorf("the plan is %q, want %q", snap.Start.PlanText, want)
+	}
+	if snap := load("fourth"); snap.Start.PlanText == "" {
+		t.Error("the text is lost again")
+	}
+}
+
 // change executes statements on a separate connection.
 func change(t testing.TB, b *Backend, statements ...string) {
 	t.Helper()

@@ -42,6 +42,9 @@ type save struct {
 	made    func(ctx context.Context, q querier) (bool, error)
 	counter *atomic.Int64
 
+	plan     uint64 // of a start
+	planText []any  // its further arguments if the text of the plan is not saved; nil: there is no text
+
 	key   []byte     // set for a start, which has no lease; gives the order of locks
 	lease core.Lease // set for other saves that have one
 	seq   int64      // set for a step; 0 for other saves
@@ -256,8 +259,10 @@ func (b *Backend) follows(s *save) {
 // nothing and does not affect the others. After an error the outcome of all saves is unknown.
 func (b *Backend) together(ctx context.Context, conn *pgxpool.Conn, batch []*save) error {
 	var statements pgx.Batch
+	connections := b.server.connections.Load()
 	for _, s := range batch {
-		statements.Queue(s.sql, s.args...)
+		sql, args := b.statement(s, connections)
+		statements.Queue(sql, args...)
 	}
 	results := conn.SendBatch(ctx, &statements)
 	for _, s := range batch {
@@ -271,7 +276,25 @@ func (b *Backend) together(ctx context.Context, conn *pgxpool.Conn, batch []*sav
 		}
 		return err
 	}
+	for _, s := range batch {
+		if s.planText != nil {
+			b.plans.Store(s.plan, connections)
+		}
+	}
 	return nil
+}
+
+// statement returns the statement of a save and its arguments. That of a start saves the text of its plan,
+// unless that was done since the last of the connections was made, which can lead to a server that has lost
+// it: after a failover, or a restore from a backup.
+func (b *Backend) statement(s *save, connections int64) (sql string, args []any) {
+	if s.planText == nil {
+		return s.sql, s.args
+	}
+	if saved, _ := b.plans.Load(s.plan); saved == connections {
+		return s.sql, s.args
+	}
+	return b.sql.startPlan, append(s.args[:len(s.args):len(s.args)], s.planText...)
 }
 
 // take reads the result of the statement of a save.

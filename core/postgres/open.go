@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +57,8 @@ type server struct {
 	durability Durability
 	reader     bool // it only reads, so a standby is allowed
 
+	connections *atomic.Int64 // number of connections that the pool has made
+
 	// Timeouts of the server for a statement that waits for a row, and for a transaction that waits
 	// for its client. If a client vanishes, its locks must be released before the patience of the
 	// others is over.
@@ -71,7 +74,7 @@ func parse(dsn string, d Durability, reader bool) (*server, error) {
 	}
 	c := config.ConnConfig
 	s := &server{config: config, place: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), schema: defaultSchema, durability: d, reader: reader,
-		lockWait: Patience / 3, idle: Patience / 3}
+		connections: new(atomic.Int64), lockWait: Patience / 3, idle: Patience / 3}
 	if path, ok := c.RuntimeParams["search_path"]; ok {
 		delete(c.RuntimeParams, "search_path")
 		s.schema = strings.Trim(path, ` "`)
@@ -119,6 +122,7 @@ var errSettings = errors.New("the server cannot keep what is saved")
 // ready applies the settings to a new connection by statements and reads them back. It returns an
 // error if the connection must not be used.
 func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
+	s.connections.Add(1)
 	set := fmt.Sprintf(`SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; `+
 		`SET lock_timeout = %d; SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d`,
 		s.lockWait.Milliseconds(), Patience.Milliseconds(), s.idle.Milliseconds())
