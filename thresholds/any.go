@@ -46,13 +46,13 @@ func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
 	case !(order.Margin > 0 && order.Margin <= 1):
 		return Limit{}, fmt.Errorf("margin %v: use a share above 0, up to 1 (0.1 is 10%%)", order.Margin)
 	case r == nil || r.Problem != "":
-		return Limit{}, fmt.Errorf("%s: instructions were not counted: %s", c.Name(), problemOfCounts(r))
+		return Limit{}, fmt.Errorf("instructions were not counted: %s", problemOfCounts(r))
 	case len(r.With) < CalibrationCounts:
-		return Limit{}, fmt.Errorf("%s: %d counts of instructions: a limit is made from %d", c.Name(), len(r.With), CalibrationCounts)
+		return Limit{}, fmt.Errorf("%d counts of instructions: a limit is made from %d", len(r.With), CalibrationCounts)
 	}
 	cost := r.Cost()
 	if s := spread(cost); s > order.Margin {
-		return Limit{}, fmt.Errorf("%s: %w: by %.2g%% from process to process: use a margin of %.3g%% or more", c.Name(), ErrSpread, 100*s, 100*s)
+		return Limit{}, fmt.Errorf("%w: by %.2g%% from process to process: use a margin of %.3g%% or more", ErrSpread, 100*s, 100*s)
 	}
 	l := Limit{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, Margin: order.Margin, Baseline: round(slices.Max(cost))}
 	l.Limit = round(l.Baseline * (1 + l.Margin))

@@ -2,6 +2,7 @@ package thresholds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -111,7 +112,7 @@ func CountsPlan(p harness.Plan) harness.Plan {
 func limitOfCounts(c *harness.Comparison, order Order) (Limit, error) {
 	least, ok := c.Counters[harness.ArmBackend]
 	if !ok {
-		return Limit{}, fmt.Errorf("%s: nothing was counted", c.Name())
+		return Limit{}, errors.New("nothing was counted")
 	}
 	l := Limit{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, Counters: limitCounters(least, c.Most[harness.ArmBackend]), Provenance: provenanceOf(c, order, MetricCounts)}
 	l.Provenance.Seed, l.Provenance.Sessions, l.Provenance.Blocks = c.Seed, c.Sessions(), len(c.Blocks)
@@ -138,9 +139,9 @@ func CalibrateCounts(ctx context.Context, spec harness.Spec, old *Limit, order O
 		l, err := limitOfCounts(c, order)
 		return l, c, err
 	case old == nil:
-		return Limit{}, c, fmt.Errorf("%s: its time has no limit, to which counters could be added: calibrate that", c.Name())
+		return Limit{}, c, fmt.Errorf("there is no limit for this class of machine whose counters could be derived again: make one: %s", calibrateCommand(c))
 	case old.Provenance.Environment.Go != c.Environment.Go:
-		return Limit{}, c, fmt.Errorf("%s: its limit was derived with %s, and this is %s, which allocates otherwise: calibrate its time, too", c.Name(), old.Provenance.Environment.Go, c.Environment.Go)
+		return Limit{}, c, fmt.Errorf("the limit was derived with %s, and this is %s, which allocates otherwise: calibrate the time, too", old.Provenance.Environment.Go, c.Environment.Go)
 	}
 	counts, err := limitOfCounts(c, order)
 	l := *old
@@ -156,7 +157,7 @@ func judgeCountsAlone(c *harness.Comparison, limits *File, limit *Limit, source 
 	if limit == nil {
 		return end(Inconclusive, "no limit exists for it", "create one: "+calibrateCommand(c))
 	}
-	rose, more := judgeCounters(c, limit)
+	rose, more := judgeCounters(c, limit, limits.Class != c.Environment.Class)
 	v.Notes = append(v.Notes, more...)
 	if c.Sessions() < 2 { // a single process may have allocated for its own reasons
 		return end(Inconclusive, "one session: too few", "run again and let it finish")

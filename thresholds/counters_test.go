@@ -154,12 +154,12 @@ func TestCountersAreCalibratedAlone(t *testing.T) {
 	if diff := cmp.Diff(want, l.Counters); diff != "" {
 		t.Errorf("counters (-want +got)\n%s", diff)
 	}
-	if _, err := calibrate(nil); err == nil || !strings.Contains(err.Error(), "its time has no limit") {
+	if _, err := calibrate(nil); err == nil || !strings.Contains(err.Error(), "no limit for this class of machine") {
 		t.Errorf("without a limit: error %v", err)
 	}
 	other := *old
 	other.Provenance.Environment = machine.Environment{Go: "go1.2"}
-	if _, err := calibrate(&other); err == nil || !strings.Contains(err.Error(), "its limit was derived with go1.2") {
+	if _, err := calibrate(&other); err == nil || !strings.Contains(err.Error(), "the limit was derived with go1.2") {
 		t.Errorf("with another Go: error %v", err)
 	}
 	untimed = "its floor is bistable"

@@ -94,7 +94,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
-	rose, notes := judgeCounters(c, limit)
+	rose, notes := judgeCounters(c, limit, foreign)
 	v.Notes = append(v.Notes, notes...)
 	if len(rose) > 0 && c.Sessions() > 1 { // a single process may have allocated for its own reasons
 		return end(Broken, moreThanAllowed(rose), findMoreWork)
@@ -201,8 +201,9 @@ func opposite(o Outcome) Outcome {
 
 // judgeCounters lists the counters that exceed their limits, and notes those that could rise
 // without exceeding them. Allocations depend on the compiler and the standard library, so they are
-// not judged if the Go version differs from that of the calibration.
-func judgeCounters(c *harness.Comparison, limit *Limit) (rose, notes []string) {
+// not judged if the Go version differs from that of the calibration. foreign means that the limit is
+// of another class of machine.
+func judgeCounters(c *harness.Comparison, limit *Limit, foreign bool) (rose, notes []string) {
 	got, counted := c.Counters[harness.ArmBackend]
 	if limit.Counters == nil || !counted {
 		return nil, nil
@@ -223,7 +224,11 @@ func judgeCounters(c *harness.Comparison, limit *Limit) (rose, notes []string) {
 		}
 	}
 	if len(low) > 0 {
-		notes = append(notes, fmt.Sprintf("a run counts so much less than its limit allows that a rise could pass: %s: %s", strings.Join(low, ", "), calibrateCommand(c, "--counts")))
+		remedy := calibrateCommand(c, "--counts")
+		if foreign { // which cannot be changed here
+			remedy = "create a limit for this class: " + calibrateCommand(c)
+		}
+		notes = append(notes, fmt.Sprintf("a run counts so much less than its limit allows that a rise could pass: %s: %s", strings.Join(low, ", "), remedy))
 	}
 	return rose, notes
 }

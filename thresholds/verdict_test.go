@@ -135,12 +135,16 @@ func TestCountersAreJudged(t *testing.T) {
 			"a run counts so much less than its limit allows that a rise could pass: commits 3, at most 5: flujo-harness calibrate --write --counts"},
 		"nobody counted": {made(3, 1.3, 1, 1.25), "", ""},
 	} {
-		rose, notes := judgeCounters(tc.c, &limit)
+		rose, notes := judgeCounters(tc.c, &limit, false)
 		if got := strings.Join(rose, "|"); got != tc.rose || strings.Join(notes, "|") != tc.note {
 			t.Errorf("%s: rose %q, notes %q; want %q, %q", name, got, notes, tc.rose, tc.note)
 		}
 	}
-	if rose, notes := judgeCounters(with(harness.Counters{Allocs: 11}, ""), &Limit{}); rose != nil || notes != nil {
+	_, notes := judgeCounters(with(harness.Counters{Allocs: 1, AllocBytes: 100, Commits: 5, Pages: 1}, "go1.26.0"), &limit, true)
+	if got := strings.Join(notes, "|"); !strings.HasSuffix(got, "create a limit for this class: flujo-harness calibrate --write") {
+		t.Errorf("by the limit of another class: %q", got)
+	}
+	if rose, notes := judgeCounters(with(harness.Counters{Allocs: 11}, ""), &Limit{}, false); rose != nil || notes != nil {
 		t.Errorf("without limits: %v, %q", rose, notes)
 	}
 }
