@@ -222,7 +222,7 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 // take adds a verdict, and applies the rules of other tools to the same binaries.
 func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measured) error {
 	d, v := m.Difference, m.Verdict
-	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
+	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks), Difference: d}
 	if v.Ratio != nil {
 		row.Time = v.Ratio.Value
 	}

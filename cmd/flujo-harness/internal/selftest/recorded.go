@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -86,6 +87,8 @@ type compareRow struct {
 	Injected       *float64  `json:"injected,omitempty"` // percent that the change adds to the operations which decided
 	BenchstatAlarm *bool     `json:"benchstat_alarm,omitempty"`
 	ThresholdAlarm *bool     `json:"threshold_alarm,omitempty"`
+
+	Difference *harness.Difference `json:"difference,omitempty"` // with all blocks and layouts; not read again
 }
 
 // recorded reads verdicts from files.
