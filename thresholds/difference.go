@@ -139,7 +139,7 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	}
 	// If useCount is true, the instructions are held or broken: i.not says why they are undecided.
 	switch {
-	case useCount && i.outcome == Broken && useTime && t.bias == "" && (t.outcome == Held || d.Ratio.High < 1/boundary):
+	case useCount && i.outcome == Broken && useTime && t.bias == "" && (t.outcome == Held || t.ratio.High < 1/boundary):
 		return Inconclusive, ByInstructions, fmt.Sprintf("more instructions, and no more time: %s; %s", executed, t.says), "look which of them matters here, and judge by it: --judge time or --judge instructions"
 	case useCount && i.outcome == Broken:
 		return Broken, ByInstructions, "more instructions: " + executed + "; " + t.says, investigate
@@ -193,7 +193,8 @@ const patience = 18
 // time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about
 // the distribution of noise; only a failed A/A pair invalidates them. Where times say that Head is
 // slower, or say nothing after many blocks, other layouts of the binaries decide. They also confirm
-// that Head is not slower, where no instructions do: the layout of its binary may hide a slow-down.
+// that Head is not slower, where no instructions do, or where it executes more of them: the layout of its
+// binary may hide a slow-down.
 func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
@@ -213,8 +214,8 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 	j.selfCheck(d, &t, sessions, boundary)
 	t.leans = d.Ratio.Low > boundary
 	t.slower = t.outcome == Broken
-	alone := j.By == ByTime || i.outcome == Inconclusive && !i.more
-	confirm := t.outcome == Held && alone && d.Ratio.High > 1/(1+j.Margin) // if it is faster by more, no layout hides a slow-down
+	alone := j.By == ByTime || i.outcome == Broken || i.outcome == Inconclusive && !i.more
+	confirm := t.outcome == Held && alone && d.Ratio.High > 1/(1+max(j.Margin, mostByLayout))
 	t.layouts = t.slower || confirm || t.outcome == Inconclusive && t.bias == "" && len(d.Blocks) >= patience
 	if len(d.Layouts) > 0 && t.layouts {
 		family, toHold := j.Family, layoutsHold
@@ -297,7 +298,11 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
 		m.Time = t.outcome == Inconclusive && !t.slower && !(byCount && len(d.Blocks) >= enough && !leans)
-		m.Layouts = t.layouts && len(d.Layouts) < mostLayouts && (m.Time || t.outcome == Held || t.slower && !(byCount && i.outcome == Broken))
+		most := mostLayouts
+		if byCount && i.outcome == Broken {
+			most = enoughLayouts
+		}
+		m.Layouts = t.layouts && len(d.Layouts) < most && (m.Time || t.outcome == Held || t.slower && !(byCount && i.outcome == Broken))
 	}
 	if len(d.Blocks) < enough && j.By == "" && !m.Layouts {
 		m.Time = true

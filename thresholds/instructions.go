@@ -104,8 +104,14 @@ func logs(v []float64) []float64 {
 
 func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / machine.Median(v) }
 
-// mostLayouts is the maximum number of other layouts.
-const mostLayouts = 128
+const (
+	// mostLayouts is the maximum number of other layouts, and enoughLayouts that where instructions have
+	// shown that Head does more.
+	mostLayouts, enoughLayouts = 128, 16
+	// mostByLayout is the share by which the layout of a binary may hide a slow-down: two to three standard
+	// deviations of the ratio of unchanged programs, with functions aligned as the linker does (n=10 layouts).
+	mostByLayout = 0.1
+)
 
 // layoutsHold is the toHold of judgeLayouts, and layoutsConfirm the one where times have held
 // already: layouts need not show it again from nothing. With layouts whose standard deviation is

@@ -241,11 +241,21 @@ func TestLayoutsDecideUndecidedTimes(t *testing.T) {
 // Where times hold and no instructions decide, other layouts confirm it, or show that the layout of
 // the binary hid a slow-down.
 func TestLayoutsConfirmHeldTimes(t *testing.T) {
-	held := func() *harness.Difference { return often(apart(12, 1, 1, 0), 1) }
-	faster := often(apart(12, 0.9, 1, 0), 1)
-	faster.Ratio.High = 0.95
 	near := []float64{1.005, 1.03, 0.99, 1.012} // median below the boundary of a margin of 2%
 	far := []float64{1.005, 1.03, 0.99, 1.022}  // median above it
+	held := func() *harness.Difference { return often(apart(12, 1, 1, 0), 1) }
+	faster := func(ratio float64) *harness.Difference {
+		d := often(apart(12, ratio, 1, 0), 1)
+		d.Ratio.High = ratio + 0.01
+		return d
+	}
+	more := func(d *harness.Difference) *harness.Difference { return executes(d, 5, 1.03, 0.0001) }
+	many := func(d *harness.Difference) *harness.Difference {
+		for range 4 {
+			d.Layouts = append(d.Layouts, near...)
+		}
+		return d
+	}
 	for name, tc := range map[string]struct {
 		d       *harness.Difference
 		by      string
@@ -261,7 +271,18 @@ func TestLayoutsConfirmHeldTimes(t *testing.T) {
 		"no instructions":          {held(), "", nil, Held, true},
 		"instructions that vary":   {executes(held(), 3, 1, 0.5), "", nil, Held, true},
 		"instructions":             {executes(held(), 3, 1, 0.0001), "", nil, Held, false},
-		"faster than any layout":   {faster, ByTime, nil, Held, false},
+		"faster than any layout":   {faster(0.88), ByTime, nil, Held, false},
+		"faster, as a layout may":  {faster(0.95), ByTime, nil, Held, true},
+		"so, and slower in others": {relinked(faster(0.95), 1.03), ByTime, nil, Broken, false},
+
+		"more instructions":                         {more(held()), "", nil, Inconclusive, true},
+		"more instructions, faster":                 {more(faster(0.95)), "", nil, Inconclusive, true},
+		"more instructions, faster than any layout": {more(faster(0.88)), "", nil, Inconclusive, false},
+		"more instructions, and slower in others":   {relinked(more(faster(0.95)), 1.03), "", nil, Broken, false},
+		"more instructions, rather slower":          {more(faster(0.95)), "", far, Broken, false},
+		"more instructions, rather not slower":      {more(held()), "", near, Inconclusive, true},
+		"so, in many layouts":                       {many(more(held())), "", nil, Inconclusive, false},
+		"more instructions, not slower in others":   {relinked(more(held()), 1), "", nil, Inconclusive, false},
 	} {
 		tc.d.Layouts = append(tc.d.Layouts, tc.layouts...)
 		j := Judging{Margin: 0.02, Family: 1, By: tc.by}
