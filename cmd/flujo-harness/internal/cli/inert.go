@@ -119,8 +119,11 @@ func (i *inert) ownColour(text []byte) int {
 	if text[0] != 0x1b || Terminal(i) == nil {
 		return 0
 	}
-	for _, sequence := range []string{ansi.ResetStyle, Bold.String(), Dim.String(), Red.String(), Green.String(), Yellow.String(), Cyan.String()} {
-		if bytes.HasPrefix(text, []byte(sequence)) {
+	if bytes.HasPrefix(text, []byte(ansi.ResetStyle)) {
+		return len(ansi.ResetStyle)
+	}
+	for _, style := range []ansi.Style{Bold, Dim, Red, Green, Yellow, Cyan, BoldRed, BoldGreen, BoldYellow} {
+		if sequence := style.String(); bytes.HasPrefix(text, []byte(sequence)) {
 			return len(sequence)
 		}
 	}

@@ -43,4 +43,9 @@ var (
 	Green  = ansi.NewStyle().ForegroundColor(ansi.Green)
 	Yellow = ansi.NewStyle().ForegroundColor(ansi.Yellow)
 	Cyan   = ansi.NewStyle().ForegroundColor(ansi.Cyan)
+
+	// Those of a verdict, see [render.VerdictLines].
+	BoldRed    = ansi.NewStyle().Bold().ForegroundColor(ansi.Red)
+	BoldGreen  = ansi.NewStyle().Bold().ForegroundColor(ansi.Green)
+	BoldYellow = ansi.NewStyle().Bold().ForegroundColor(ansi.Yellow)
 )

@@ -5,9 +5,13 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/flujo/flujo-harness/reports/render"
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // openTerminal returns both ends of a pseudoterminal.
@@ -46,6 +50,23 @@ func TestATerminalIsGivenOwnStyles(t *testing.T) {
 		n, err := screen.Read(got)
 		if string(got[:n]) != want || err != nil {
 			t.Errorf("the terminal is given %q, want %q: %v", got[:n], want, err)
+		}
+	}
+}
+
+// The first lines of run and compare are bold and coloured, which is one sequence. Those of compare are
+// written together with the texts that are escaped.
+func TestATerminalIsGivenTheStyleOfAVerdict(t *testing.T) {
+	tty, screen := openTerminal(t)
+	for o := thresholds.Inconclusive; o <= thresholds.Invalid; o++ {
+		want := render.VerdictLines(o, "WORD", "sentence", time.Second, render.Screen{Color: true, Width: 80})[0]
+		if _, err := fmt.Fprint(NewInert(tty), want); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 400)
+		n, err := screen.Read(got)
+		if string(got[:n]) != want || err != nil {
+			t.Errorf("%v: the terminal is given %q, want %q: %v", o, got[:n], want, err)
 		}
 	}
 }
