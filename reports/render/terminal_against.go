@@ -76,7 +76,7 @@ func againstText(v *thresholds.Verdict) string {
 		slices.Reverse(figures)
 	}
 	if len(figures) == 0 || v.By == thresholds.ByCounts {
-		figures = []string{text.OneLine(v.Reason)}
+		figures = []string{againstReason(v)}
 	}
 	return line + " " + v.Outcome.String() + ": " + strings.Join(figures, ", ")
 }
@@ -101,7 +101,23 @@ func againstSentence(v *thresholds.Verdict) string {
 	case v.Outcome == thresholds.Inconclusive && by != nil && v.By != "":
 		return fmt.Sprintf("undecided whether %s%s more than at %s: %s", what, verb, base, percentChange(*by))
 	}
-	return text.OneLine(v.Reason)
+	reason := againstReason(v)
+	if reason != text.OneLine(v.Reason) {
+		return what + ": " + reason
+	}
+	return reason
+}
+
+// againstReason returns the reason of a verdict without its beginning, which names what was compared
+// with what: "shop.Add-2: working tree against main: ".
+func againstReason(v *thresholds.Verdict) string {
+	reason := text.OneLine(v.Reason)
+	if rest, ok := strings.CutPrefix(reason, text.OneLine(v.Workload)+": "); ok {
+		if _, after, ok := strings.Cut(rest, " against "+text.OneLine(v.Against)+": "); ok {
+			return after
+		}
+	}
+	return reason
 }
 
 // percentChange returns "+3.1% (2.5% to 3.6%)" for a ratio of 1.031.
