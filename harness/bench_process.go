@@ -54,6 +54,7 @@ type benchOrder struct {
 	pinned   bool // it runs on the processor cpu only
 	cpu      int
 	twice    bool // -test.count=2, see [stopwatch]
+	waits    bool // how long the operations wait is measured
 
 	tool   *instructions.Tool // counts the instructions of the process; nil: none does
 	record string             // file for the count
@@ -64,6 +65,7 @@ type benchProcess struct {
 	printed map[string]Bench
 	cpu     time.Duration // of the whole process
 	ops     time.Duration // of the last benchmark that it ran, see [stopwatch]
+	waited  time.Duration // how long the last benchmark waited for anything but the processor, if that was ordered
 }
 
 // stopwatch is the standard output of a test binary, and measures how much processor time the process
@@ -80,6 +82,11 @@ type stopwatch struct {
 	middle bool          // of a line
 	began  time.Duration // when the name was written
 	took   time.Duration
+
+	threads      func() map[string]threadUse // nil: waits are not measured
+	beganAt      time.Time
+	beganThreads map[string]threadUse
+	waited       time.Duration // how long no thread ran or was ready between the name of the last benchmark and its result
 }
 
 // Write reads the clock for all that the process has written since the last call.
@@ -89,8 +96,14 @@ func (s *stopwatch) Write(p []byte) (int, error) {
 		switch {
 		case c == '\n' && s.within && now > 0:
 			s.took, s.within = now-s.began, false
+			if s.threads != nil {
+				s.waited = time.Since(s.beganAt) - s.took - readyOf(s.beganThreads, s.threads())
+			}
 		case !s.middle && c == 'B': // of Benchmark
 			s.began, s.within = now, true
+			if s.threads != nil {
+				s.beganAt, s.beganThreads = time.Now(), s.threads()
+			}
 		}
 		s.middle = c != '\n'
 	}
@@ -108,6 +121,25 @@ func (s *stopwatch) used(all time.Duration) time.Duration {
 		return all - s.began
 	}
 	return s.took
+}
+
+// threadUse is how long a thread has run, and how long it was ready to run.
+type threadUse struct{ ran, ready time.Duration }
+
+// readyOf returns for how long a process that runs on one processor was ready to run, but did not. Only
+// threads that have run for a while count. The others, as the monitor of the Go runtime, are mostly ready
+// while one of them runs.
+func readyOf(before, after map[string]threadUse) (ready time.Duration) {
+	all := time.Duration(0)
+	for id, t := range after {
+		all += t.ran - before[id].ran
+	}
+	for id, t := range after {
+		if t.ran-before[id].ran > all/20 {
+			ready += t.ready - before[id].ready
+		}
+	}
+	return ready
 }
 
 // ErrNoBenchmark is the error of a process that printed no result.
@@ -147,6 +179,9 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 	}
 	var stderr bytes.Buffer
 	stdout := &stopwatch{clock: func() time.Duration { return child.CPUTime(cmd.Process.Pid) }}
+	if o.waits {
+		stdout.threads = func() map[string]threadUse { return threadsOf(cmd.Process.Pid) }
+	}
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	child.Group(cmd) // a benchmark may start processes of its own
 	cmd.WaitDelay = leaveToEnd
@@ -173,7 +208,7 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 	case err != nil:
 		return p, fmt.Errorf("the process failed: %w: %s", err, said())
 	}
-	p.ops = stdout.used(p.cpu)
+	p.ops, p.waited = stdout.used(p.cpu), stdout.waited
 	p.printed, err = parseBenchmarks(&stdout.text)
 	return p, err
 }

@@ -23,6 +23,9 @@ const (
 	// sameClock is the largest factor between the wall-clock time and the processor time of the
 	// operations of one process at which they count as the same.
 	sameClock = 1.2
+	// moreWaiting is the largest difference between the times for which the operations of the base and of
+	// the head wait, as a share of their processor time, which does not show it.
+	moreWaiting = 0.01
 	// loaded is the share of the busy time of a process in which its threads wait for a processor that
 	// is due to other processes. Less can be due to its own threads.
 	loaded = 0.15
@@ -53,7 +56,7 @@ var errUnread = errors.New("the processor time of its operations was not read: t
 //
 // Processor time stands for wall-clock time only if a benchmark neither waits nor uses several processors,
 // and if it does not stop its timer for long. Therefore both clocks must agree when a process runs
-// alone. Benchmarks that fail beside each other, because they use the same file or port, run one
+// alone, and both sides must wait for the same time. Benchmarks that fail beside each other, because they use the same file or port, run one
 // after the other.
 func (l *leaf) chooseShared(ctx context.Context) {
 	before, ops := l.ops, l.ops
@@ -69,6 +72,7 @@ func (l *leaf) chooseShared(ctx context.Context) {
 	for i := range l.overhead {
 		l.shared = l.shared && l.sameClocks(ctx, i)
 	}
+	l.shared = l.shared && l.sameWaits(ctx)
 	var first []timedProcess
 	if l.shared {
 		first, l.shared = l.beside(ctx)
@@ -143,6 +147,28 @@ func (l *leaf) sameClocks(ctx context.Context, i int) bool {
 		}
 		u, known := l.spec.use(ctx, o)
 		if known && float64(u.ready) > loaded*float64(u.busy) && float64(u.busy) > float64(u.wall)/sameClock {
+			return true
+		}
+	}
+	return false
+}
+
+// sameWaits reports whether the operations of both sides wait for the same time when a process runs alone. If the
+// head waits for longer, it is slower, and its processor time does not show that, be it within sameClock.
+func (l *leaf) sameWaits(ctx context.Context) bool {
+	least := [2]time.Duration{math.MaxInt64, math.MaxInt64} // other activity can only add to it
+	for range sharedTries {
+		var used time.Duration
+		for i, side := range []BenchSide{l.spec.Base, l.spec.Head} {
+			o := l.order(side, l.pattern, fmt.Sprintf("%dx", l.ops))
+			o.pinned, o.cpu, o.twice, o.waits = true, l.spec.cpus[0], l.twice, true
+			p, err := l.spec.run(ctx, o)
+			if err != nil || ctx.Err() != nil {
+				return false
+			}
+			least[i], used = min(least[i], max(0, p.waited)), max(used, p.ops)
+		}
+		if math.Abs(float64(least[1]-least[0])) <= moreWaiting*float64(used) {
 			return true
 		}
 	}

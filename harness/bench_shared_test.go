@@ -22,6 +22,7 @@ type sharing struct {
 	op, setup, start map[string]time.Duration // processor time by revision: of an operation, before the operations, and of the start of a process
 	aside            time.Duration            // processor time of an operation while its timer is stopped
 	sleeps           time.Duration            // time for which an operation waits
+	headSleeps       time.Duration            // time for which an operation of the head waits in addition
 	load             float64                  // wall-clock time over processor time, because of other processes
 	lasts            time.Duration            // wall-clock time of a process, simulated; 0: 100 ms
 	port             int                      // number of processes beside each other of which each fails; 0: none do
@@ -92,8 +93,12 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	}
 	u.busy = time.Duration(s.load * float64(u.cpu))
 	u.ready = u.busy - u.cpu
-	u.wall = u.busy + time.Duration(ops)*s.sleeps
-	ns := s.load*float64(s.op[at]) + float64(s.sleeps)
+	sleeps := s.sleeps
+	if at == "new" {
+		sleeps += s.headSleeps
+	}
+	u.wall = u.busy + time.Duration(ops)*sleeps
+	ns := s.load*float64(s.op[at]) + float64(sleeps)
 	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
 	return u, used
 }
@@ -103,7 +108,11 @@ func (s *sharing) run(_ context.Context, o benchOrder) (p benchProcess, err erro
 	if s.port > 0 && s.most[o.cpu] >= s.port && o.pinned && o.times != s.quick {
 		return p, errors.New("address already in use")
 	}
-	return benchProcess{printed: u.printed, cpu: u.cpu, ops: used}, nil
+	p = benchProcess{printed: u.printed, cpu: u.cpu, ops: used}
+	if o.waits {
+		p.waited = u.wall - u.busy
+	}
+	return p, nil
 }
 
 // Processes of a block run at the same time on one processor where their processor time is the time of
@@ -129,6 +138,8 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		"a clock that was not read":    {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), unread: 2}, shares: true, ops: 2000, ratio: 1.05},
 		"a setup longer than the rest": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), setup: both(40*ms, 40*ms)}, ratio: 1.05},
 		"it waits":                     {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), sleeps: 5 * us}, ratio: 1.25},
+		"only the head waits":          {s: &sharing{op: both(20*us, 20*us), start: both(3*ms, 3*ms), headSleeps: 2 * us}, ratio: 1.1},
+		"both wait a little":           {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), sleeps: us}, shares: true, ops: 2000, ratio: 1.05},
 		"its timer is stopped":         {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), aside: 5 * us}, ratio: 4. / 3},
 		"on several processors":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Procs = 2 }, ratio: 1.05},
 		"no processor to be pinned to": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.cpus = []int{} }, ratio: 1.05},
@@ -352,4 +363,30 @@ func TestStopwatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The threads of a process that run in turn are ready in turn, too. One that hardly runs is ready while another one
+// runs, and must not hide that this one waits.
+func TestReadyThreads(t *testing.T) {
+	const ms = time.Millisecond
+	before := map[string]threadUse{"main": {10 * ms, 5 * ms}, "monitor": {ms, 7 * ms}}
+	after := map[string]threadUse{"main": {40 * ms, 6 * ms}, "later": {20 * ms, 2 * ms}, "monitor": {2 * ms, 40 * ms}}
+	if got := readyOf(before, after); got != 3*ms {
+		t.Errorf("%v, want 3 ms", got)
+	}
+	if got := readyOf(nil, nil); got != 0 {
+		t.Errorf("%v of no threads", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &stopwatch{}
+		uses := []map[string]threadUse{before, after}
+		s.threads = func() map[string]threadUse { defer func() { uses = uses[1:] }(); return uses[0] }
+		s.clock = func() time.Duration { return uses[0]["main"].ran }
+		_, _ = s.Write([]byte("BenchmarkX \t"))
+		time.Sleep(50 * ms)
+		_, _ = s.Write([]byte(" 10\t 5 ns/op\n"))
+		if want := 17 * ms; s.waited != want { // 50 ms, 30 of them running and 3 ready
+			t.Errorf("it waited for %v, want %v", s.waited, want)
+		}
+	})
 }

@@ -67,17 +67,26 @@ func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 
 // scheduled returns how long the threads of a process have run, and how long they were ready to run.
 func scheduled(pid int) (ran, ready time.Duration) {
+	for _, t := range threadsOf(pid) {
+		ran, ready = ran+t.ran, ready+t.ready
+	}
+	return ran, ready
+}
+
+// threadsOf returns the use of the threads of a process, by their files.
+func threadsOf(pid int) map[string]threadUse {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
-		return 0, 0
+		return nil
 	}
+	all := map[string]threadUse{}
 	for _, task := range tasks {
-		var r, w int64
+		var ran, ready int64
 		if text, err := os.ReadFile(task); err == nil {
-			if n, _ := fmt.Fscan(bytes.NewReader(text), &r, &w); n == 2 {
-				ran, ready = ran+time.Duration(r), ready+time.Duration(w)
+			if n, _ := fmt.Fscan(bytes.NewReader(text), &ran, &ready); n == 2 {
+				all[task] = threadUse{time.Duration(ran), time.Duration(ready)}
 			}
 		}
 	}
-	return ran, ready
+	return all
 }

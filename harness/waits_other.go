@@ -12,3 +12,6 @@ func useOf(context.Context, benchOrder) (u use, known bool) { return use{}, fals
 
 // useOfProcess reports that the use is unknown on this system.
 func useOfProcess(*exec.Cmd) (u use, known bool) { return use{}, false }
+
+// threadsOf reports no threads: their use is unknown on this system.
+func threadsOf(int) map[string]threadUse { return nil }
