@@ -80,7 +80,7 @@ one spec of the newest run has.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "who mends it (needed)")
+	cmd.Flags().StringVar(&owner, "owner", "", "who mends it (required)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why its failures should be ignored (required)")
 	cmd.Flags().StringVar(&until, "until", "", "last day of the entry, such as 2026-12-28 (default 30 days from now)")
 	cmd.Flags().StringVar(&suite, "suite", "", "suite of the spec, if several suites have a spec of this name")

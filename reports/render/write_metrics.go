@@ -16,7 +16,7 @@ import (
 // textfile collector or a push. Labels hold what others wrote as visible escapes.
 func WriteOpenMetrics(w io.Writer, a *analysis.Analysis) error {
 	var m metrics
-	m.family("flujo_run_info", "info", "", "The run that is told of.")
+	m.family("flujo_run_info", "info", "", "The run that is reported.")
 	m.sample("flujo_run_info", 1, "run", strconv.FormatInt(a.Run.ID, 10), "commit", a.Run.Commit, "branch", a.Run.Branch, "outcome", a.Run.Outcome.String())
 	m.family("flujo_run_outcome", "stateset", "", "Outcome of the run.")
 	for _, o := range []thresholds.Outcome{thresholds.Held, thresholds.Broken, thresholds.Inconclusive, thresholds.Invalid} {
