@@ -61,7 +61,7 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 		}
 		all = append(all, t)
 	} else if len(a.Run.Benchmarks) > 0 {
-		all = append(all, tileView{Name: "benchmarks", Value: text.Count(len(a.Run.Benchmarks)), Note: "figures, not judged"})
+		all = append(all, tileView{Name: "benchmarks", Value: text.Count(len(a.Run.Benchmarks)), Note: "figures" + benchmarksJudged(a)})
 	}
 	if a.Run.Seconds > 0 {
 		t := tileView{Name: "duration", Value: text.Took(text.Seconds(a.Run.Seconds)), Note: "the whole run"}

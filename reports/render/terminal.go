@@ -258,7 +258,7 @@ func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 	all = append(all, costRows(a)...)
 	all = append(all, againstRows(a)...)
 	if len(a.Run.Benchmarks) > 0 {
-		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+", not judged")
+		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+benchmarksJudged(a))
 	}
 	for _, l := range a.InForce() {
 		add("loosened", text.Cut(ledgerText(l), 160)) // -v prints the ledger in full

@@ -53,6 +53,16 @@ func comparedOf(a *analysis.Analysis) (compared []*thresholds.Verdict, held int)
 	return compared, held
 }
 
+// benchmarksJudged returns ", not judged" for recorded figures of benchmarks, or "" if benchmarks were
+// compared with another revision: their verdicts are shown with the comparisons.
+func benchmarksJudged(a *analysis.Analysis) string {
+	compared, _ := comparedOf(a)
+	if slices.ContainsFunc(compared, func(v *thresholds.Verdict) bool { return v.Metric == thresholds.MetricRatio }) {
+		return ""
+	}
+	return ", not judged"
+}
+
 // againstName returns a text such as "durability of default", or the name of a benchmark.
 func againstName(v *thresholds.Verdict) string {
 	if v.Metric == thresholds.MetricAgainst {

@@ -55,3 +55,14 @@ func TestWhatIsComparedWithARevision(t *testing.T) {
 		}
 	}
 }
+
+// Figures of benchmarks that were compared must not be called "not judged" below their verdict.
+func TestComparedBenchmarksAreNotCalledUnjudged(t *testing.T) {
+	figures := []reports.Benchmark{{Name: "shop.Add-2", Unit: "sec/op", Values: []float64{5e-9}}}
+	for metric, judged := range map[string]bool{thresholds.MetricRatio: true, thresholds.MetricAgainst: false} {
+		a := &analysis.Analysis{Run: reports.Run{Benchmarks: figures, Verdicts: []thresholds.Verdict{{Outcome: thresholds.Broken, Workload: "shop.Add-2", Metric: metric, Against: "main"}}}}
+		if got := strings.Join(Summary(a, Screen{}), "\n"); !strings.Contains(got, "1 figure of 1 benchmark") || strings.Contains(got, "not judged") == judged {
+			t.Errorf("%s: the summary is\n%s", metric, got)
+		}
+	}
+}
