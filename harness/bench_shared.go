@@ -26,6 +26,9 @@ const (
 	// moreWaiting is the largest difference between the times for which the operations of the base and of
 	// the head wait, as a share of their processor time, which does not show it.
 	moreWaiting = 0.01
+	// sameCount is the largest factor between a figure of a process that runs alone and of three that share a
+	// processor at which it counts as the same. Where it is computed from the wall-clock time, the factor is about 3.
+	sameCount = 1.5
 	// loaded is the share of the busy time of a process in which its threads wait for a processor that
 	// is due to other processes. Less can be due to its own threads.
 	loaded = 0.15
@@ -77,7 +80,7 @@ func (l *leaf) chooseShared(ctx context.Context) {
 	if l.shared {
 		first, l.shared = l.beside(ctx)
 	}
-	if !l.shared {
+	if l.shared = l.shared && l.countsAs(first); !l.shared {
 		l.ops, l.twice = before, false
 		return
 	}
@@ -91,6 +94,20 @@ func (l *leaf) loops(ctx context.Context) bool {
 	o := l.order(l.spec.Base, l.pattern, fmt.Sprintf("%dx", l.ops))
 	p, err := l.spec.run(ctx, o)
 	return err == nil && float64(p.ops) < p.printed[l.printed].NS*float64(l.ops)/2
+}
+
+// countsAs reports whether processes that ran beside each other print about the same figures as when they
+// run alone. They do not if the benchmark computes a figure from its wall-clock time.
+func (l *leaf) countsAs(beside []timedProcess) bool {
+	for i, p := range beside {
+		for unit, alone := range l.alone[i%2] {
+			known := unit == "B/op" || unit == "allocs/op" || unit == unitSpeed
+			if n := p.Counts[unit]; !known && n != alone && !(n < sameCount*alone && alone < sameCount*n) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // beside runs a process of the base, the head and the base again at the same time, and reports whether all
@@ -142,6 +159,7 @@ func (l *leaf) sameClocks(ctx context.Context, i int) bool {
 		if p.ops < max(2*l.overhead[i], leastShared) || !(ratio < sameClock) {
 			continue
 		}
+		l.alone[i] = p.printed[l.printed].Counts
 		if ratio > 1/sameClock {
 			return true
 		}

@@ -33,7 +33,9 @@ type sharing struct {
 	loop             bool                     // the operations are made by b.Loop
 	unread           int                      // number of processes at the same time whose processor time is not read
 	slow             int                      // number of a processor on which all takes twice as long; 0: none
+	rate             bool                     // it prints a rate by its wall-clock time
 
+	begun   map[time.Time]int     // number of processes that began then
 	rng     map[string]*rand.Rand // by revision and binary, because the order of processes at the same time varies
 	mu      sync.Mutex
 	running int
@@ -60,10 +62,13 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 	if r := s.rng[o.side.Revision+o.side.Binary]; r != nil {
 		noise = math.Exp(s.noise * r.NormFloat64())
 	}
+	now := time.Now()
+	s.begun[now]++
 	s.mu.Unlock()
 	time.Sleep(s.lasts)
 	s.mu.Lock()
 	s.running--
+	beside := s.begun[now]
 	s.mu.Unlock()
 	ops := 0
 	if _, err := fmt.Sscanf(o.times, "%dx", &ops); err != nil {
@@ -98,8 +103,12 @@ func (s *sharing) process(o benchOrder) (u use, used time.Duration) {
 		sleeps += s.headSleeps
 	}
 	u.wall = u.busy + time.Duration(ops)*sleeps
-	ns := s.load*float64(s.op[at]) + float64(sleeps)
-	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
+	ns := float64(beside)*s.load*float64(s.op[at]) + float64(sleeps)
+	counts := map[string]float64{"allocs/op": 1, "MB/s": 1e6 / ns, "fsyncs/op": 2}
+	if s.rate {
+		counts["requests/s"] = 1e9 / ns
+	}
+	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: counts}}
 	return u, used
 }
 
@@ -149,12 +158,14 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		"one port":                     {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), port: 3}, ratio: 1.05},
 		"one port, used for long":      {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), port: 3, quick: "2x"}, ratio: 1.05},
 		"a setup that waits":           {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), lasts: time.Second}, ratio: 1.05},
+		"a rate of its own":            {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), rate: true}, ratio: 1.05},
 		"operations that take no time": {s: &sharing{op: both(1, 1), start: both(3*ms, 3*ms)}, ratio: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := tc.s
 				s.rng, s.most = map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "old twin": rand.New(rand.NewPCG(3, 4)), "new": rand.New(rand.NewPCG(5, 6))}, map[int]int{}
+				s.begun = map[time.Time]int{}
 				s.load, s.lasts = cmp.Or(s.load, 1), cmp.Or(s.lasts, 100*ms)
 				spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Seed: 1, Deadline: time.Hour, cpus: []int{3, 5}, Twin: " twin",
 					Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
@@ -199,6 +210,9 @@ func TestProcessesShareAProcessor(t *testing.T) {
 					if want := float64(s.op["old"]); tc.shares && !sample.Head && math.Abs(sample.NS/want-1) > 0.02 {
 						t.Fatalf("a sample of %v ns, want %v", sample.NS, want)
 					}
+					if speed := sample.Counts["MB/s"]; math.Abs(speed*sample.NS/1e6-1) > 0.001 {
+						t.Fatalf("a sample of %v ns and %v MB/s", sample.NS, speed)
+					}
 				}
 			})
 		})
@@ -209,7 +223,7 @@ func TestProcessesShareAProcessor(t *testing.T) {
 func TestProcessesPreferTheQuickProcessor(t *testing.T) {
 	const us = time.Microsecond
 	for _, slow := range []int{3, 5} {
-		s := &sharing{op: map[string]time.Duration{"old": 20 * us, "new": 20 * us}, slow: slow, most: map[int]int{}}
+		s := &sharing{op: map[string]time.Duration{"old": 20 * us, "new": 20 * us}, slow: slow, most: map[int]int{}, begun: map[time.Time]int{}}
 		spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Procs: 1, Seed: 1, cpus: []int{3, 5},
 			Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
 		l := newLeaf(FindBenchmarks(t.Context(), spec), "X")
@@ -247,7 +261,7 @@ func TestLayoutsOfBenchmarksWithGarbage(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			op := map[string]time.Duration{"old": 20 * time.Microsecond, "new": 21 * time.Microsecond}
-			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}, garbage: map[string]int{"old": 1050, "new": 1000}}
+			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}, begun: map[time.Time]int{}, garbage: map[string]int{"old": 1050, "new": 1000}}
 			if name == "memory used at first" {
 				s.garbage, s.first = nil, 6*time.Millisecond
 			}

@@ -22,6 +22,8 @@ const (
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5
+	// unitSpeed is the unit of the figure that package testing computes from b.SetBytes and the time.
+	unitSpeed = "MB/s"
 )
 
 // block runs the base, the head and the base again, each l.repeat times, and reports whether it
@@ -133,8 +135,12 @@ func (l *leaf) oneEach(ctx context.Context, sides []BenchSide) []timedProcess {
 		p.order.deadline *= time.Duration(2 * len(sides))
 		running.Go(func() {
 			run()
+			wall := p.NS
 			if p.NS = l.processorTime(i%2, p.ops); l.ops > setupOps && p.NS <= 0 && p.err == nil {
 				p.err = errUnread
+			}
+			if speed, ok := p.Counts[unitSpeed]; ok && p.NS > 0 {
+				p.Counts[unitSpeed] = speed * wall / p.NS
 			}
 		})
 	}

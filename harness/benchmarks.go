@@ -256,18 +256,19 @@ func (d *Difference) failed(failed [3]error) {
 // leaf is the measurement of one benchmark without sub-benchmarks.
 type leaf struct {
 	*Benchmarks
-	name     string              // such as "Decode/spec-2"
-	printed  string              // name in the output of timed processes: without the "-2" if procs is 1 instead
-	pattern  string              // -test.bench that selects only this benchmark
-	again    bool                // another benchmark of the function has the same name
-	procs    int                 // GOMAXPROCS of the timed processes
-	ops      int                 // number of operations of a process
-	repeat   int                 // processes of each side in a block, of which the quickest counts
-	shared   bool                // the processes of a block run at the same time on one processor, and their processor time counts
-	twice    bool                // such processes run the benchmark twice, see stopwatch
-	lately   map[int]float64     // processor -> ns per operation the last time, see processor
-	overhead [2]time.Duration    // processor time of base and head beside the operations, see processorTime
-	relinked [][]pairOfProcesses // with other layouts, by layout
+	name     string                // such as "Decode/spec-2"
+	printed  string                // name in the output of timed processes: without the "-2" if procs is 1 instead
+	pattern  string                // -test.bench that selects only this benchmark
+	again    bool                  // another benchmark of the function has the same name
+	procs    int                   // GOMAXPROCS of the timed processes
+	ops      int                   // number of operations of a process
+	repeat   int                   // processes of each side in a block, of which the quickest counts
+	shared   bool                  // the processes of a block run at the same time on one processor, and their processor time counts
+	twice    bool                  // such processes run the benchmark twice, see stopwatch
+	lately   map[int]float64       // processor -> ns per operation the last time, see processor
+	overhead [2]time.Duration      // processor time of base and head beside the operations, see processorTime
+	alone    [2]map[string]float64 // figures that a process of base and of head prints when it runs alone
+	relinked [][]pairOfProcesses   // with other layouts, by layout
 	d        *Difference
 	count    counting
 	open     bool                    // it can be measured further
