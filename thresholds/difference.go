@@ -81,7 +81,7 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 	more, judged, notes := j.counts(d.Counts)
 	v.Notes = append(v.Notes, notes...)
 	if len(more) > 0 && (j.By == "" || j.By == ByCounts) {
-		return end(Broken, ByCounts, "it counts more: "+strings.Join(more, "; "), "counts have no noise: find what does more, or say why it may")
+		return end(Broken, ByCounts, "it counts more: "+strings.Join(more, "; "), "counts have no noise: find the cause")
 	}
 	switch {
 	case d.NotCompared != "" && (j.By != ByCounts || len(judged) == 0):
@@ -131,7 +131,7 @@ func problemOf(d *harness.Difference) string {
 
 // combine combines the outcomes of time and instructions.
 func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary float64) (o Outcome, by, reason, next string) {
-	const investigate = "find what takes longer, or say why it may"
+	const investigate = "find the cause, or allow more by a larger margin"
 	executed := fmt.Sprintf("it executes %v of the instructions", i.ratio)
 	useTime, useCount := j.By != ByInstructions && d.Untimed == "", j.By != ByTime && i.not == ""
 	if !useTime {
@@ -141,6 +141,8 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	switch {
 	case useCount && i.outcome == Broken && useTime && t.bias == "" && (t.outcome == Held || t.ratio.High < 1/boundary):
 		return Inconclusive, ByInstructions, fmt.Sprintf("more instructions, and no more time: %s; %s", executed, t.says), "look which of them matters here, and judge by it: --judge time or --judge instructions"
+	case useCount && i.outcome == Broken && t.outcome == Broken && t.bias == "":
+		return Broken, ByTime, fmt.Sprintf("slower: %s; %s", t.says, executed), investigate
 	case useCount && i.outcome == Broken:
 		return Broken, ByInstructions, "more instructions: " + executed + "; " + t.says, investigate
 	case t.bias != "" && !useCount:
@@ -234,7 +236,14 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 				t.ratio = ratio
 			}
 		}
-		t.says = fmt.Sprintf("%v with %d other orders of the functions: ratio %v; in this order %s", o, len(d.Layouts), ratio, t.says)
+		near := ""
+		if o == Inconclusive && len(d.Layouts) >= fewestLayouts {
+			near = fmt.Sprintf(", too near the boundary %.4g to decide", boundary)
+			if j.Family > 1 {
+				near += fmt.Sprintf(" at the error rate that %d comparisons share", j.Family)
+			}
+		}
+		t.says = fmt.Sprintf("in other orders of the functions the ratio is %v%s; in this order %s", ratio, near, t.says)
 		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says
 		}

@@ -86,6 +86,7 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 		i = n
 	}
 	r.oneProcessor(to)
+	r.otherOrders(to)
 	r.geomeans(to)
 	r.reasons(to)
 	for _, profile := range r.Profiles {
@@ -146,6 +147,13 @@ func (r Result) oneProcessor(to io.Writer) {
 	}
 	if n > 0 {
 		fmt.Fprintf(to, "\ntimed with GOMAXPROCS=1, which changes their time by less than 10%%: %d of %s; --cpu sets another\n", n, cli.Plural(int64(len(r.Differences)), "benchmark"))
+	}
+}
+
+// otherOrders explains times over layouts.
+func (r Result) otherOrders(to io.Writer) {
+	if slices.ContainsFunc(r.Verdicts, func(v thresholds.Verdict) bool { return v.Ratio != nil && v.Ratio.Of == "layouts" }) {
+		fmt.Fprintln(to, "\nlayouts: the functions of both binaries in other orders, which decide; base and head are of the first order")
 	}
 }
 

@@ -84,7 +84,7 @@ func TestTimeOfTheLayoutsIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, text := range map[string]string{"screen": screen.String(), "comment": string(comment)} {
-		if !strings.Contains(text, "+7.00% (+5.00 to +9.00, n=8 layouts)") || strings.Contains(text, "-1.00%") {
+		if !strings.Contains(text, "+7.00% (+5.00 to +9.00, n=8 layouts)") || strings.Contains(text, "-1.00%") || strings.Count(text, "layouts: the functions") != 1 {
 			t.Errorf("%s:\n%s", what, text)
 		}
 	}
