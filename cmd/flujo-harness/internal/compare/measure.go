@@ -50,8 +50,9 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *Resu
 func (c *comparing) estimate(each time.Duration, all, left int, remains time.Duration, progress *cli.Progress) {
 	if needs := each * time.Duration(left); needs > remains {
 		fits := all - left + max(0, int(remains/max(each, time.Millisecond)))
-		progress.Say(fmt.Sprintf("%d benchmarks at about %v each take %v: in --time %v about %d fit. Give --time %v, or choose with --bench, --skip and --pkg",
-			all, each.Round(100*time.Millisecond), (each * time.Duration(all)).Round(time.Second), c.budget, fits, (each * time.Duration(all) * 6 / 5).Round(time.Second)))
+		total := c.budget - remains + needs // also of finding them
+		progress.Say(fmt.Sprintf("%d benchmarks at about %v each take %v in all: in --time %v about %d fit. Give --time %v, or choose with --bench, --skip and --pkg",
+			all, each.Round(100*time.Millisecond), total.Round(time.Second), c.budget, fits, (total * 6 / 5).Round(time.Second)))
 	}
 }
 
