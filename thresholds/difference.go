@@ -208,7 +208,8 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 		t.says += fmt.Sprintf(", of the processor's time %v", d.CPU)
 		if c := decideAt(cpu, cpuSessions, boundary, toBreak, 1/beta); t.outcome == Inconclusive {
 			waits := d.Instructions == nil || d.Instructions.Waits > mostWaiting
-			if c.outcome == Broken || c.outcome == Held && !waits {
+			longer := d.Ratio.Low > boundary || d.Ratio.Value > 1+j.Margin // it may wait for longer, or use fewer processors
+			if c.outcome == Broken || c.outcome == Held && !waits && !longer {
 				t.outcome = c.outcome
 			}
 		}

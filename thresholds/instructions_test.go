@@ -53,6 +53,11 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		d.Instructions = &harness.Instructions{Waits: waits, Problem: "too long"}
 		return d
 	}
+	longer := func(low, value float64) *harness.Difference {
+		d := cpu(1, 0)
+		d.Ratio = harness.Estimate{Value: value, Low: low, High: 1.2}
+		return d
+	}
 	for name, tc := range map[string]struct {
 		d    *harness.Difference
 		by   string
@@ -85,6 +90,9 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		"not counted, as many objects":             {equal, "", Inconclusive, ByTime, "cannot be run under valgrind"},
 		"more of the processor's time":             {cpu(1.1, 1), "", Broken, ByTime, "of the processor's time"},
 		"as much of the processor's time":          {cpu(1, 0), "", Held, ByTime, ""},
+		"as much of it, and more time":             {longer(1.011, 1.015), "", Inconclusive, ByTime, ""},
+		"as much of it, and more time by chance":   {longer(0.9, 1.021), "", Inconclusive, ByTime, ""},
+		"as much of it, and about as much time":    {longer(0.9, 1.019), "", Held, ByTime, ""},
 		"as much, of what waits":                   {cpu(1, 0.9), "", Inconclusive, ByTime, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
