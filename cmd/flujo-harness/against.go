@@ -63,7 +63,7 @@ func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err
 	if err != nil {
 		return c, cli.Usage(fmt.Errorf("--against: %w", errors.Join(err, remove())))
 	}
-	c = checkouts{sides: [2]revisions.Checkout{base, {Name: "working tree", Dir: p.Root}}, tmp: tmp}
+	c = checkouts{sides: [2]revisions.Checkout{base, revisions.WorkingTree(ctx, p)}, tmp: tmp}
 	c.close = func() error { return errors.Join(leave(), remove()) }
 	return c, nil
 }

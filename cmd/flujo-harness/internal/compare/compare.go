@@ -218,7 +218,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	var sides [2]revisions.Checkout
 	for i := range sides {
 		if i == 1 && len(args) == 1 {
-			sides[i] = revisions.Checkout{Name: "working tree", Dir: p.Root}
+			sides[i] = revisions.WorkingTree(ctx, p)
 			break
 		}
 		var remove func() error

@@ -73,6 +73,8 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 	for _, side := range sides {
 		if side.Of.Commit != "" {
 			fmt.Fprintf(to, "revision: %s\n", side.Of)
+		} else if side.At != "" {
+			fmt.Fprintf(to, "revision: %s, %s\n", side.Name, side.At)
 		}
 	}
 	for i := 0; i < len(r.Differences); {

@@ -40,8 +40,22 @@ func ForgetTrees(ctx context.Context, p project.Project) error {
 // Checkout is a revision that is checked out in a folder.
 type Checkout struct {
 	Name string
-	Of   project.Revision // zero for the work tree
+	Of   project.Revision // zero for the working tree
 	Dir  string           // folder of the module
+	At   string           // of the working tree, for messages: its commit, and whether it has changes; "" outside of git
+}
+
+// WorkingTree returns the working tree of the project, as it is.
+func WorkingTree(ctx context.Context, p project.Project) Checkout {
+	c := Checkout{Name: "working tree", Dir: p.Root}
+	commit, dirty := p.Revision(ctx)
+	if commit != "" {
+		c.At = fmt.Sprintf("commit %.12s", commit)
+	}
+	if dirty {
+		c.At += " with uncommitted changes"
+	}
+	return c
 }
 
 // CheckOut checks a revision out into a new work tree at the folder to. The caller must call
