@@ -126,18 +126,16 @@ func (s *stopwatch) used(all time.Duration) time.Duration {
 // threadUse is how long a thread has run, and how long it was ready to run.
 type threadUse struct{ ran, ready time.Duration }
 
-// readyOf returns for how long a process that runs on one processor was ready to run, but did not. Only
-// threads that have run for a while count. The others, as the monitor of the Go runtime, are mostly ready
-// while one of them runs.
+// readyOf returns for how long a process that runs on one processor was surely ready to run without running. While
+// one thread is ready, the others of the process may run; what they have run is subtracted.
 func readyOf(before, after map[string]threadUse) (ready time.Duration) {
 	all := time.Duration(0)
 	for id, t := range after {
 		all += t.ran - before[id].ran
 	}
 	for id, t := range after {
-		if t.ran-before[id].ran > all/20 {
-			ready += t.ready - before[id].ready
-		}
+		others := all - (t.ran - before[id].ran)
+		ready = max(ready, t.ready-before[id].ready-others)
 	}
 	return ready
 }
