@@ -25,7 +25,7 @@ type Difference struct {
 	BaseNS Estimate `json:"base_ns"` // ns per operation
 	HeadNS Estimate `json:"head_ns"` // ns per operation
 
-	CPU Estimate `json:"cpu"` // Head/Base of the processor time, paired; zero if unknown
+	CPU Estimate `json:"cpu,omitzero"` // Head/Base of the processor time, paired; zero if unknown
 
 	Instructions *Instructions `json:"instructions,omitempty"` // nil: not counted
 

@@ -292,7 +292,7 @@ func judgeTwins(twins []float64, sessions []int, margin float64) Check {
 	case more.outcome == Held && less.outcome == Held:
 		c.Got = Held
 	}
-	c.Explain = fmt.Sprintf("two equal backend arms must differ by less than %.3g%%: if they do not, something acts on one of them alone", 100*(up-1))
+	c.Explain = fmt.Sprintf("two measurements of the same program must differ by less than %.3g%%: if they do not, something acts on one of them alone", 100*(up-1))
 	return c
 }
 
