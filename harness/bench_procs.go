@@ -56,10 +56,23 @@ func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
 			}
 		}
 		if ratio = least[1] / least[0]; ratio < sameTime && ratio > 1/sameTime {
-			return true
+			return l.undisturbed(ctx, many)
 		}
 	}
 	return ratio < nearTime && ratio > 1/nearTime && l.serial(ctx, many)
+}
+
+// undisturbed reports whether a process had the processors that it was ready to use, as far as that is
+// known. Beside as many busy processes as processors, even a parallel benchmark takes as long with one: there a head
+// that was 18% slower with two, because it had lost its parallelism, was held.
+func (l *leaf) undisturbed(ctx context.Context, o benchOrder) bool {
+	for range procsTries {
+		u, known := l.spec.use(ctx, o)
+		if !known || float64(u.ready) <= loaded*float64(u.busy) {
+			return ctx.Err() == nil
+		}
+	}
+	return false
 }
 
 // serial reports whether a process uses no more than one processor at any time.
