@@ -92,7 +92,7 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 	r.geomeans(to)
 	r.reasons(to)
 	for _, profile := range r.Profiles {
-		fmt.Fprint(to, profile)
+		fmt.Fprint(to, "\n"+profile)
 	}
 	if n := len(r.Identical) + len(r.New) + len(r.Gone) + len(r.Excluded) + len(r.NotBuilt); n > 0 && len(r.Differences) > 0 {
 		fmt.Fprintln(to)
