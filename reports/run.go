@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -12,6 +13,9 @@ const (
 	FormatGinkgo = "Ginkgo JSON"
 	FormatGoTest = "go test -json"
 )
+
+// FormatBenchmarks is the [Run.Format] of a file that has nothing but Go benchmarks.
+const FormatBenchmarks = "Go benchmark format"
 
 // Run is the recorded result of one command.
 type Run struct {
@@ -50,6 +54,46 @@ func (r *Run) LeftOut() string {
 		}
 	}
 	return ""
+}
+
+// OnlyMeasured reports whether the run was to measure or to compare, and to run no tests. Tests that
+// gave no results, or were interrupted, have a format, so their run is not one of these.
+func (r *Run) OnlyMeasured() bool {
+	return r.Suites == nil && r.SuiteError == "" && (r.Format == "" || r.Format == FormatBenchmarks)
+}
+
+// Measured returns what the run measured, such as "5 benchmarks", and how: "compared" or "measured".
+func (r *Run) Measured() (what, how string) {
+	benchmarks, workloads := map[string]bool{}, map[string]bool{}
+	how = "measured"
+	for _, b := range r.Benchmarks {
+		benchmarks[b.Name] = true
+	}
+	for _, c := range r.Comparisons {
+		workloads[c.Workload] = true
+	}
+	for _, v := range r.Verdicts {
+		if v.Against != "" {
+			how = "compared"
+		} else {
+			workloads[v.Workload] = true
+		}
+	}
+	number := func(n int, of string) string {
+		if n == 1 {
+			return "1 " + of
+		}
+		return fmt.Sprintf("%d %ss", n, of)
+	}
+	switch {
+	case len(benchmarks) > 0:
+		return number(len(benchmarks), "benchmark"), how
+	case len(workloads) > 0:
+		return number(len(workloads), "workload"), how
+	case how == "compared":
+		return "no benchmarks", how
+	}
+	return "nothing", how
 }
 
 // VerdictFor returns the verdict on the overhead ratio of a comparison, (backend - none)/floor,

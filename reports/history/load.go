@@ -52,6 +52,22 @@ func (h *History) Lines(ctx context.Context, n int) (lines []RunLine, older int,
 	return lines, max(0, all-len(lines)), nil
 }
 
+// onlyMeasured is the condition for runs that satisfy [reports.Run.OnlyMeasured].
+const onlyMeasured = "has_suites = 0 AND suite_error = '' AND format IN ('', '" + reports.FormatBenchmarks + "')"
+
+// LinesOfTests is like Lines without runs that only measured or compared, and does not count. Runs
+// whose tests gave no results, or were interrupted, are among them.
+func (h *History) LinesOfTests(ctx context.Context, n int) (lines []RunLine, err error) {
+	rows, err := newReader(ctx, h.db).Rows("WHERE NOT ("+onlyMeasured+") ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
+	if err != nil {
+		return nil, h.explain("read", err)
+	}
+	for i := range rows {
+		lines = append(lines, rows[i].Line())
+	}
+	return lines, nil
+}
+
 func (h *History) load(ctx context.Context, which string, args ...any) ([]reports.Run, error) {
 	var runs []reports.Run
 	err := h.Read(ctx, func(r *Reader) (err error) {
@@ -163,7 +179,7 @@ type place struct {
 // Line returns the run in the form that a trend uses.
 func (r *Record) Line() RunLine {
 	return RunLine{ID: r.ID, Digest: r.digest, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
-		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Counts: r.counts, Suites: r.suiteFailures,
+		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Measured: !r.Rated && r.OnlyMeasured(), Counts: r.counts, Suites: r.suiteFailures,
 		BaseBranch: r.place.base, Cell: r.place.cell, Fork: r.place.fork, Partial: r.place.partial}
 }
 
@@ -322,6 +338,7 @@ type RunLine struct {
 	Outcome  thresholds.Outcome
 	Complete bool
 	Rated    bool // has results of suites, which Counts counts
+	Measured bool // was to measure or compare only, see [reports.Run.OnlyMeasured]
 	Counts   reports.Counts
 	Suites   int // failures outside the specs
 

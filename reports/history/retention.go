@@ -13,7 +13,8 @@ import (
 )
 
 // Retention states which runs to keep: those that either field selects. The newest run and the
-// newest complete run of each branch, a possible baseline run, are always kept.
+// newest complete run of each branch, a possible baseline run, are always kept, also the newest one
+// of tests if a newer one only measured.
 type Retention struct {
 	Newest int       // keep the newest n runs; 0 selects none
 	Since  time.Time // keep runs that started at this time or later; zero selects none
@@ -74,10 +75,15 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left i
 	if err != nil {
 		return 0, 0, err
 	}
-	branches := map[string]bool{}
+	type kind struct {
+		branch   string
+		measured bool
+	}
+	known := map[kind]bool{}
 	for i, r := range rows {
-		newest := !branches[r.Branch] && r.Complete
-		branches[r.Branch] = branches[r.Branch] || newest
+		of := kind{r.Branch, r.Line().Measured}
+		newest := !known[of] && r.Complete
+		known[of] = known[of] || newest
 		if i == 0 || newest || i < keep.Newest || !keep.Since.IsZero() && r.At >= keep.Since.UnixNano() {
 			stay[r.ID] = true
 		}

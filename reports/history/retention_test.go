@@ -149,3 +149,23 @@ func TestPruneKeepsTheNewestOfEachBranch(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A comparison of benchmarks is no baseline run of tests, so the newest of both is kept.
+func TestPruneKeepsTheNewestOfTests(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for i := range 4 {
+		r := reports.Run{Started: sample.Noon.Add(time.Duration(i) * time.Hour), Branch: "main", Complete: true}
+		if i < 2 {
+			r.Suites, r.Format = sample.Results(2), reports.FormatGoTest
+		}
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, err := h.Prune(t.Context(), Retention{Newest: 1}); err != nil || p.Removed != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if lines, err := h.LinesOfTests(t.Context(), 9); err != nil || len(lines) != 1 || lines[0].ID != 2 {
+		t.Errorf("%v, %v", lines, err)
+	}
+}

@@ -26,7 +26,7 @@ const (
 	formatNUnit      = "NUnit XML"
 	formatXUnit      = "xUnit.net XML"
 	formatCTRF       = "CTRF JSON"
-	formatBenchmarks = "Go benchmark format"
+	formatBenchmarks = reports.FormatBenchmarks
 )
 
 // formats is sorted by precedence: the first format that matches is used.
