@@ -1,11 +1,13 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -31,7 +33,8 @@ func Command() *cobra.Command {
 		Example: `  flujo-harness history
   flujo-harness history sync --store git:origin`,
 		Long: `Lists the runs of the history, newest first, with the number of specs that passed, failed
-and did not run, and the pass rate of those that ran.`,
+and did not run, and the pass rate of those that ran. For a run that measured or compared and ran
+no tests, it says what: "5 benchmarks compared".`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return cli.Usage(fmt.Errorf("--limit %d: list at least one run", limit))
@@ -52,9 +55,13 @@ and did not run, and the pass rate of those that ran.`,
 				return cli.Fault(err)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASSED\tFAILED\tLEFT OUT\tPASS RATE")
+			fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASS\tFAIL\tSKIP\tRATE")
 			for _, l := range lines {
-				fmt.Fprintln(w, historyRow(l))
+				measured, err := measuredBy(cmd.Context(), h, l)
+				if err != nil {
+					return cli.Fault(err)
+				}
+				fmt.Fprintln(w, historyRow(l, measured))
 			}
 			if older > 0 {
 				fmt.Fprintf(w, "%s not listed: raise --limit\n", cli.Plural(int64(older), "older run"))
@@ -69,23 +76,40 @@ and did not run, and the pass rate of those that ran.`,
 	return cmd
 }
 
-// historyRow returns the tab-separated cells of a run.
-func historyRow(l history.RunLine) string {
-	cells := []string{fmt.Sprint(l.ID), "unknown", l.Branch, l.Commit[:min(len(l.Commit), 12)], l.Outcome.String(), "", "", "", "no results"}
+// measuredBy returns what a run measured, such as "5 benchmarks compared", or "" if it ran tests.
+func measuredBy(ctx context.Context, h *history.History, l history.RunLine) (string, error) {
+	if !l.Measured {
+		return "", nil
+	}
+	run, err := h.Load(ctx, l.ID)
+	if err != nil {
+		return "", err
+	}
+	what, how := run.Measured()
+	return what + " " + how, nil
+}
+
+// historyRow returns the tab-separated cells of a run. measured is the result of measuredBy.
+func historyRow(l history.RunLine, measured string) string {
+	cells := []string{fmt.Sprint(l.ID), "unknown", l.Branch, l.Commit[:min(len(l.Commit), 8)], l.Outcome.String(), cmp.Or(measured, "no results")}
 	if !l.Started.IsZero() {
 		cells[1] = l.Started.UTC().Format("2006-01-02 15:04")
 	}
 	if l.Dirty {
 		cells[3] += "+"
 	}
-	if c := l.Counts; l.Rated {
-		cells[5], cells[6], cells[7], cells[8] = fmt.Sprint(c.Passed), fmt.Sprint(c.Failed), fmt.Sprint(c.Skipped+c.Pending), "none ran"
-		if r := c.PassRate(); r.Of > 0 {
-			cells[8] = r.Percent()
-		}
-	}
 	if !l.Complete {
 		cells[4] += ", interrupted"
+	}
+	if c := l.Counts; l.Rated {
+		rate := "none ran"
+		if r := c.PassRate(); r.Of > 0 {
+			rate = r.Percent()
+		}
+		cells = append(cells[:5], rate)
+		for i, n := range []int{c.Passed, c.Failed, c.Skipped + c.Pending} { // as wide as their heads: a row of text begins new columns below it
+			cells = slices.Insert(cells, 5+i, fmt.Sprintf("%-4d", n))
+		}
 	}
 	for i := range cells {
 		cells[i] = reports.Visible(cells[i])
