@@ -140,16 +140,20 @@ func changeText(r *reports.Run) string {
 	return strings.Join(parts, ", ")
 }
 
-// jobMarks returns the newest run of each job (system and version of Go) of the commit of the newest
-// run, or nil if there is only one job.
+// jobMarks returns the newest run of tests and the newest that only measured of each job (system and
+// version of Go), at the commit of the newest run, or nil if there is only one job.
 func jobMarks(a *analysis.Analysis) (marks []jobMark) {
-	seen := map[string]bool{}
+	type kind struct {
+		cell     string
+		measured bool
+	}
+	seen := map[kind]bool{}
 	for i := len(a.Trend.Points) - 1; i >= 0; i-- {
 		l := a.Trend.Points[i]
-		if a.Run.Commit == "" || !reports.SameCommit(l.Commit, a.Run.Commit) || seen[l.Cell] || l.Cell == "" {
+		if a.Run.Commit == "" || !reports.SameCommit(l.Commit, a.Run.Commit) || seen[kind{l.Cell, l.Measured}] || l.Cell == "" {
 			continue
 		}
-		seen[l.Cell] = true
+		seen[kind{l.Cell, l.Measured}] = true
 		o := a.Trend.Origins[l.ID]
 		marks = append(marks, jobMark{jobOf(o, l), symbols[l.Outcome], l.Outcome.String()})
 	}
@@ -163,6 +167,9 @@ func jobOf(o reports.Origin, l history.RunLine) string {
 	name := jobText(o)
 	if name == "" {
 		name = text.Cut(text.OneLine(strings.ReplaceAll(l.Cell, "|", " ")), 100)
+	}
+	if l.Measured {
+		name += ", measured"
 	}
 	if l.Outcome == thresholds.Held {
 		return name

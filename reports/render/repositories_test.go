@@ -110,6 +110,12 @@ func TestJobsOfACommit(t *testing.T) {
 	if want := "[{test linux/amd64 go1.26 broken ✗ broken} {test windows/amd64 go1.26 inconclusive ? inconclusive}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	// What a job compared after its tests does not hide them.
+	a.Trend.Points = append(a.Trend.Points, history.RunLine{ID: 4, Commit: "aaaaaaaaaaaa", Cell: a.Trend.Points[2].Cell, Measured: true})
+	got = fmt.Sprint(jobMarks(a))
+	if !strings.Contains(got, ", measured inconclusive") || !strings.Contains(got, "broken ✗ broken") {
+		t.Errorf("%s: want both the comparison and the tests", got)
+	}
 	a.Trend.Points = a.Trend.Points[:1]
 	if jobMarks(a) != nil {
 		t.Error("one job has a matrix")
