@@ -113,11 +113,15 @@ func (j *job) rerun(ctx context.Context, p project.Project, h *history.History, 
 	if j.choice.flaky == 0 || r == nil || ctx.Err() != nil {
 		return nil, nil
 	}
-	known, err := new(records.AnalysisFlags).Analyze(ctx, h, j.about, 0)
-	switch {
-	case err != nil && errors.Is(err, analysis.ErrNoRuns):
-		return []string{"flaky: the history has no run yet, so no flake is known"}, nil
-	case err != nil:
+	newest, err := h.LinesOfTests(ctx, 1)
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	if len(newest) == 0 {
+		return []string{"flaky: the history has no run of tests yet, so no flake is known"}, nil
+	}
+	known, err := new(records.AnalysisFlags).Analyze(ctx, h, j.about, newest[0].ID)
+	if err != nil {
 		return nil, err
 	}
 	s := choose.Flaky(r, format, known.Flakes)

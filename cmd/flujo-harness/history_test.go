@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ func init() { storeCommands["recordspecs"] = recordSpecs }
 // commit and a character for each spec, "abc:..FRsp", where "-" means that the spec does not
 // exist. The commit may be empty, and may be followed by "+" for uncommitted changes and
 // "@branch" (default main). A prefix "!" makes the run interrupted, "*" focused, and "?" one
-// whose suites gave no results.
+// whose suites gave no results. "=abc:3" is a comparison of so many benchmarks at commit abc, which
+// broke.
 func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: recordspecs FILE RUN...")
@@ -29,7 +31,7 @@ func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer h.Close()
 	for i, arg := range args[1:] {
-		commit, cells, _ := strings.Cut(strings.TrimLeft(arg, "!*?"), ":")
+		commit, cells, _ := strings.Cut(strings.TrimLeft(arg, "!*?="), ":")
 		commit, branch, named := strings.Cut(commit, "@")
 		if !named {
 			branch = "main"
@@ -37,9 +39,19 @@ func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 		commit, dirty := strings.CutSuffix(commit, "+")
 		r := reports.Run{Started: time.Date(2026, 11, 23, 12+i, 0, 0, 0, time.UTC), Commit: commit, Dirty: dirty, Branch: branch, Format: "Ginkgo JSON",
 			Complete: arg[0] != '!', Outcome: thresholds.Held}
-		if arg[0] == '?' {
+		switch arg[0] {
+		case '?':
 			r.SuiteError = "the report is cut short"
-		} else {
+		case '=':
+			n, err := strconv.Atoi(cells)
+			ts.Check(err)
+			r.Format, r.Command, r.Outcome = "", "flujo-harness compare main", thresholds.Broken
+			for i := range n {
+				name := fmt.Sprintf("example.com/shop.Of%d", i+1)
+				r.Benchmarks = append(r.Benchmarks, reports.Benchmark{Name: name, Unit: "sec/op", Values: []float64{1e-6}}, reports.Benchmark{Name: name, Unit: "B/op", Values: []float64{8}})
+				r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Broken, Workload: name, Metric: thresholds.MetricRatio, Against: "main", Reason: "slower", Next: "find out why"})
+			}
+		default:
 			r.Suites = specsOf(cells, arg[0] == '*')
 		}
 		_, err := h.Append(ctx, r)

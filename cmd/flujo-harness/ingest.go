@@ -328,10 +328,23 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 		return nil
 	}
 	newest, _, err := history.Lines(ctx, 1)
-	if err == nil && len(newest) > 0 && newest[0].ID != added.ID {
+	if err != nil {
+		return err
+	}
+	tests, err := history.LinesOfTests(ctx, 1)
+	if err != nil || len(newest) == 0 || len(tests) == 0 && !r.OnlyMeasured() { // none: somebody pruned it meanwhile
+		return err
+	}
+	switch {
+	case newest[0].ID == added.ID:
+	case r.OnlyMeasured(): // gate takes no such run
+		i.say("note: the newest run is still run %d: report takes run %d where --run %d names it", newest[0].ID, added.ID, added.ID)
+	case tests[0].ID == added.ID:
+		i.say("note: the newest run is still run %d, which has no specs: gate takes run %d, and report where --run %d names it", newest[0].ID, added.ID, added.ID)
+	default:
 		i.say("note: the newest run is still run %d: gate and report take run %d where --run %d names it", newest[0].ID, added.ID, added.ID)
 	}
-	return err
+	return nil
 }
 
 // widestZone is the largest offset from UTC of a clock without a zone. clockError is the largest

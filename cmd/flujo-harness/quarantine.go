@@ -47,7 +47,7 @@ func quarantineAddCommand(db *string) *cobra.Command {
 		Example: `  flujo-harness quarantine add 'shop > TestTotal' --owner anna --reason 'needs a stable clock'`,
 		Short:   "Put a recorded spec into quarantine, or renew its entry",
 		Long: `SPEC is the text of a spec as reports show it, without its suite, or a part of it that only
-one spec of the newest run has.`,
+one spec of the newest run of tests has.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, ledger, err := openLedger()
 			if err != nil {
@@ -163,7 +163,7 @@ func openLedger() (project.Project, *quarantine.Ledger, error) {
 	return p, ledger, nil
 }
 
-// newestAnalysis returns the analysis of the newest run of the history.
+// newestAnalysis returns the analysis of the newest run of tests in the history.
 func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
 	path := p.History(db)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -174,7 +174,14 @@ func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *qu
 		return nil, cli.Fault(err)
 	}
 	defer h.Close()
-	return records.Analyzed(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
+	run, note, err := records.NewestTests(cmd.Context(), h, nil)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
+	return records.Analyzed(analysis.Analyze(cmd.Context(), h, analysis.Options{Run: run, Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
 }
 
 // specNamed returns the spec of the run whose text is wanted or, failing that, the only one that
@@ -183,7 +190,7 @@ func specNamed(a *analysis.Analysis, suite, wanted string) (*reports.Spec, error
 	var whole, part []*reports.Spec
 	wanted = strings.Join(strings.Fields(wanted), " ")
 	if a.Run.Suites == nil || wanted == "" {
-		return nil, fmt.Errorf("run %d has no results of suites to find %q in", a.Run.ID, wanted)
+		return nil, fmt.Errorf("run %d, the newest run of tests, has no results to find %q in: run the tests again with flujo-harness run", a.Run.ID, wanted)
 	}
 	for i := range a.Run.Suites.Specs {
 		s := &a.Run.Suites.Specs[i]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ import (
 type form struct {
 	flag, what string
 	path       string
+	specs      bool // shows nothing but the specs
 	write      func(io.Writer, *analysis.Analysis) error
 }
 
@@ -41,11 +43,11 @@ func reportCommand() *cobra.Command {
 		page,
 		{flag: "md", what: "Markdown", write: func(w io.Writer, a *analysis.Analysis) error { return render.WriteMarkdown(w, a, most) }},
 		{flag: "json", what: "JSON for programs", write: render.WriteJSON},
-		{flag: "junit", what: "JUnit XML", write: render.WriteJUnit},
-		{flag: "ctrf", what: "CTRF", write: render.WriteCTRF},
+		{flag: "junit", specs: true, what: "JUnit XML", write: render.WriteJUnit},
+		{flag: "ctrf", specs: true, what: "CTRF", write: render.WriteCTRF},
 		{flag: "openmetrics", what: "OpenMetrics text", write: render.WriteOpenMetrics},
-		{flag: "badge", what: "an SVG badge", write: render.WriteBadge},
-		{flag: "csv", what: "CSV, a row for each spec,", write: render.WriteCSV},
+		{flag: "badge", specs: true, what: "an SVG badge", write: render.WriteBadge},
+		{flag: "csv", specs: true, what: "CSV, a row for each spec,", write: render.WriteCSV},
 	}
 	cmd := &cobra.Command{
 		Use: "report", Args: cobra.NoArgs,
@@ -54,8 +56,10 @@ func reportCommand() *cobra.Command {
   flujo-harness report --run 12 --md summary.md --junit junit.xml
   flujo-harness report --comment github
   flujo-harness report --json - | jq .counts`,
-		Long: `Shows a recorded run, by default the latest: whether it passed, what changed, which changes are
-significant, and what to do first. Nothing is measured, and no verdict is computed again.
+		Long: `Shows a recorded run, by default the newest: whether it passed, what changed, which changes are
+significant, and what to do first. Nothing is measured, and no verdict is computed again. With
+--junit, --ctrf, --badge or --csv, which show the specs, it is the newest run of tests: benchmarks
+that were only compared are passed over, with a note.
 
 Without other flags it writes the page to the folder of --out and prints a summary; -v prints
 everything. With --html, --md and similar flags it writes only those outputs. Each takes a path,
@@ -76,8 +80,8 @@ one started (workflow_run, as init writes it) the comment shows all jobs of the 
 for changes of forks. If it cannot be written, that is reported and the exit code does not change.
 
 Exit codes: 0 the report was written, whatever the results (flujo-harness gate judges them); 2 usage
-error, or an unusable plan or limits file; 3 there is no run, the history is damaged, or a file
-cannot be written.`,
+error such as a --run that does not exist, or an unusable plan or limits file; 3 there is no run,
+the history is damaged, or a file cannot be written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := project.Find()
 			if err != nil {
@@ -89,6 +93,9 @@ cannot be written.`,
 			}
 			if most < render.LeastMarkdown {
 				return cli.Usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
+			}
+			if cmd.Flags().Changed("run") && id < 1 {
+				return cli.Usage(fmt.Errorf("--run %d: runs are numbered from 1", id))
 			}
 			if err := comment.Check(); err != nil {
 				return err
@@ -104,12 +111,28 @@ cannot be written.`,
 			}
 			defer history.Close()
 			defer store.Close()
-			if comment.Asked() && id == 0 && store != nil {
+			ofSpecs, note := slices.ContainsFunc(asked, func(f *form) bool { return f.specs }), ""
+			switch given := cmd.Flags().Changed("run"); {
+			case given:
+			case ofSpecs:
+				here := store
+				if !comment.Asked() {
+					here = nil
+				}
+				if id, note, err = records.NewestTests(ctx, history, here); err != nil {
+					return err
+				}
+			case comment.Asked() && store != nil:
 				id = store.Newest // not a run of another job that was just received
 			}
 			a, err := look.Analyze(ctx, history, options, id)
 			if err != nil {
 				return err
+			}
+			if ofSpecs {
+				if err := records.CheckTests(&a.Run); err != nil {
+					return cli.Usage(err)
+				}
 			}
 			page := ""
 			if len(asked) == 0 || cmd.Flags().Changed("out") {
@@ -123,6 +146,9 @@ cannot be written.`,
 			var details []string
 			if verbose {
 				details = render.Details(a)
+			}
+			if note != "" {
+				details = append(details, note)
 			}
 			details = append(details, store.Lines()...)
 			if comment.Asked() {
@@ -143,7 +169,7 @@ cannot be written.`,
 	look.Register(cmd)
 	shared.Register(cmd)
 	comment.Register(cmd)
-	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
+	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the newest)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything: formula, blocks, all failures")
 	for _, f := range forms {
 		cmd.Flags().StringVar(&f.path, f.flag, "", fmt.Sprintf(`write %s to this file ("-": standard output; .gz: compressed)`, f.what))

@@ -151,7 +151,7 @@ func newest(cmd *cobra.Command) []reports.Spec {
 		return nil
 	}
 	defer h.Close()
-	lines, _, err := h.Lines(cmd.Context(), 20)
+	lines, err := h.LinesOfTests(cmd.Context(), 20)
 	if err != nil {
 		return nil
 	}

@@ -42,10 +42,11 @@ used as recorded, since the file has no samples of the other revision. The commi
 machines of the file are printed.
 
 With --target, --no-new-failures, --max-flaky or --min-specs the specs of a run in the history are
-judged too: the newest run, or the one of --run. The default target is the plan's (--plan): that of
-the phase of the run, otherwise the plan's own. A target that is missed is inconclusive until its
-phase has ended, and then broken. If the plan has a target, gate uses it even without any argument.
-With --limits-from the plan comes from that revision, too.
+judged too: the newest run of tests, or that of --run; runs that only compared or measured are
+passed over, with a note. The default target is the plan's (--plan): that of the phase of the run,
+otherwise the plan's own. A target that is missed is inconclusive until its phase has ended, and
+then broken. If the plan has a target, gate uses it even without any argument. With --limits-from
+the plan comes from that revision, too.
 
 --no-new-failures compares with the run of the merge base with the base branch or, if that commit
 has no run, with its nearest ancestor that has one. Without git it is the newest run of another

@@ -39,7 +39,7 @@ type specGate struct {
 func (g *specGate) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&g.db, "db", "", "history database (default .flujo/history.db of the module)")
-	f.Int64Var(&g.run, "run", 0, "number of the run whose specs are judged (default the newest)")
+	f.Int64Var(&g.run, "run", 0, "number of the run whose specs are judged (default the newest run of tests)")
 	f.Float64Var(&g.target, "target", 0, "least pass rate in percent of the specs that ran (default that of the plan)")
 	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	f.BoolVar(&g.noNew, "no-new-failures", false, "no failure may be by this change: red at the merge base, known flaky and quarantined ones are named")
@@ -98,8 +98,14 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 	defer history.Close()
 	defer store.Close()
 	lines = store.Lines()
-	if store != nil && g.run == 0 {
-		g.run = store.Newest // not a run of another job that was just received
+	if g.run == 0 {
+		var note string
+		if g.run, note, err = records.NewestTests(ctx, history, store); err != nil {
+			return nil, nil, worst, false, err
+		}
+		if note != "" {
+			lines = append(lines, note)
+		}
 	}
 	ledger, err := p.Quarantine()
 	if err != nil {
@@ -110,6 +116,9 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 	}
 	a, err = records.Analyzed(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
 	if err != nil {
+		return nil, nil, worst, false, err
+	}
+	if err := records.CheckTests(&a.Run); err != nil {
 		return nil, nil, worst, false, err
 	}
 	if err := judgeable(a); err != nil {
@@ -373,7 +382,7 @@ func judgeable(a *analysis.Analysis) error {
 	case r.SuiteError != "":
 		return fmt.Errorf("its suites gave no results (%s): run them again", r.SuiteError)
 	case r.Suites == nil:
-		return errors.New("suites were not part of it: judge another with --run, or make one with flujo-harness run")
+		return errors.New("its tests gave no results: run them again")
 	case !r.Complete:
 		return errors.New("it was interrupted: run it again and let it finish")
 	case r.Suites.Focused():

@@ -93,6 +93,8 @@ func Analyzed(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	switch {
 	case errors.As(err, &plan), errors.As(err, &against):
 		return nil, cli.Usage(err)
+	case errors.Is(err, history.ErrNoRun): // only a flag names a run that may not exist
+		return nil, cli.Usage(fmt.Errorf("%w: flujo-harness history lists the runs", err))
 	case errors.Is(err, analysis.ErrNoRuns):
 		return nil, cli.Fault(fmt.Errorf("%w: record one with flujo-harness run or flujo-harness ingest", err))
 	case err != nil:
@@ -145,8 +147,8 @@ func (f *AnalysisFlags) Analyze(ctx context.Context, h *history.History, o analy
 const maxJobs = 50
 
 // OfPipeline returns the analyses of all runs of the pipeline on whose behalf the job runs: for
-// each cell of the pipeline's matrix, that of the newest run of the attempt, if the history has
-// one. For a job that does not run on behalf of another workflow, it returns a alone.
+// each cell of the pipeline's matrix, that of the newest run of tests and of the newest run that
+// only measured in the attempt, if the history has them. For a job that does not run on behalf of another workflow, it returns a alone.
 func (f *AnalysisFlags) OfPipeline(ctx context.Context, h *history.History, o analysis.Options, a *analysis.Analysis, of project.CIRun) (all []*analysis.Analysis, err error) {
 	if !of.OnBehalf {
 		return []*analysis.Analysis{a}, nil
@@ -154,15 +156,20 @@ func (f *AnalysisFlags) OfPipeline(ctx context.Context, h *history.History, o an
 	var ids []int64
 	err = h.Read(ctx, func(r *history.Reader) error {
 		rows, err := r.Rows("WHERE commit_id = ? ORDER BY at DESC, id DESC LIMIT 500", of.Commit)
-		seen := map[string]bool{}
+		type kind struct {
+			cell     string
+			measured bool
+		}
+		seen := map[kind]bool{}
 		for i := range rows {
 			origin, err := r.Origin(rows[i].ID)
 			if err != nil {
 				return err
 			}
-			cell := rows[i].Line().Cell
-			if of.SamePipeline(origin) && !seen[cell] && len(ids) < maxJobs {
-				seen[cell], ids = true, append(ids, rows[i].ID)
+			line := rows[i].Line()
+			one := kind{line.Cell, line.Measured}
+			if of.SamePipeline(origin) && !seen[one] && len(ids) < maxJobs {
+				seen[one], ids = true, append(ids, rows[i].ID)
 			}
 		}
 		return err

@@ -53,7 +53,7 @@ func expected(ctx context.Context, h *history.History, r reports.Run, tests *run
 	if r.Origin.Selection.Filtered {
 		return live.Expected{}
 	}
-	lines, _, err := h.Lines(ctx, newest)
+	lines, err := h.LinesOfTests(ctx, newest)
 	if err != nil {
 		return live.Expected{}
 	}

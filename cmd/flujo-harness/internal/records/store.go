@@ -60,6 +60,7 @@ type Shared struct {
 	syncer  *runs.Syncer
 
 	Newest  int64 // newest local run before the first pull; 0 if there was none
+	tests   int64 // as Newest, without runs that only measured; Newest if there was none
 	taken   int
 	sent    int
 	pushed  bool
@@ -108,7 +109,15 @@ func (s *Shared) Pull(ctx context.Context) {
 		return
 	}
 	if len(lines) > 0 && s.Newest == 0 {
-		s.Newest = lines[0].ID
+		tests, err := s.history.LinesOfTests(ctx, 1)
+		if err != nil {
+			s.problem = err
+			return
+		}
+		s.Newest, s.tests = lines[0].ID, lines[0].ID
+		if len(tests) > 0 {
+			s.tests = tests[0].ID
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
