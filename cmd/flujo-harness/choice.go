@@ -73,7 +73,7 @@ func (j *job) choose(ctx context.Context, p project.Project, h *history.History,
 			return nil, false, cli.Fault(err)
 		}
 		if c.selected.Text == "" {
-			return nil, false, cli.Fault(errors.New("--failed: the history has no run yet: make one with flujo-harness run"))
+			return nil, false, cli.Fault(errors.New("--failed: the history has no run of tests yet: make one with flujo-harness run"))
 		}
 		fmt.Fprintf(say, "failed: %s red in %s\n", cli.Plural(int64(len(c.selected.Specs)), "spec"), c.selected.Text)
 	case c.changed != nil:
