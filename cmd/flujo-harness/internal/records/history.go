@@ -127,7 +127,8 @@ func pruneCommand(db *string) *cobra.Command {
 		Long: `Removes all runs except the newest --keep, or those that started longer ago than
 --older-than ("90d", "36h"); with both flags, runs that either flag keeps remain. The newest
 run always remains, and of each branch the newest complete run, and the newest complete run of
-tests. Names and messages that no remaining run uses are removed too, and the file shrinks. Removed runs cannot be restored: run flujo-harness history backup FILE first.`,
+tests. Names and messages that no remaining run uses are removed too, and the file shrinks.
+Removed runs cannot be restored: run flujo-harness history backup FILE first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r history.Retention
 			if cmd.Flags().Changed("keep") {
