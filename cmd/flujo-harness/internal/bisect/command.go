@@ -28,19 +28,25 @@ func Command() *cobra.Command {
 		Long: `Finds the commit between --good and --bad that made a spec fail, or fail more often. SPEC is its
 name in reports, or a part of it that only one recorded spec has.
 
-Without --good the search starts at the newest recorded run that passed and had no failure in the
-ten runs before it. The spec is run alone, at commits that are checked out in folders of their own.
-A spec that fails at random is run as often as necessary. Each run is evidence, including runs in
-the history, and the search ends when the probability that the answer is wrong is at most 1%
-(verified with 200 simulated histories for each of eight failure rates). The history alone never
-decides: the commit and the one before it are also run here. Commits that do not build or do not
-have the spec are skipped; then the answer may be several commits that cannot be distinguished.
+Without --good the search starts at the newest recorded run at an ancestor of --bad that passed and
+had no failure in the ten such runs before it. The spec is run alone, at commits that are checked
+out in folders of their own. A spec that fails at random is run as often as necessary. Each run is
+evidence, including runs in the history, and the search ends when the probability that the answer
+is wrong is at most 1% (verified with 200 simulated histories for each of eight failure rates). The
+history alone never decides: the commit and the one before it are also run here. Commits that do not
+build or do not have the spec are skipped; then the answer may be several commits that cannot be
+distinguished.
+
+The bad commit is run first, until it fails. The search ends, and finds nothing, after as many
+passes as exclude a failure rate of 20% with 95%: 14. If failures between the two commits are
+recorded, their rate is used instead, and --rate sets another one.
 
 BENCHMARK is the name of a Go benchmark, such as BenchmarkEncode/large. Each commit is compared
-with --good as flujo-harness compare does, and is bad if it is slower by --margin.
+with --good as flujo-harness compare does, and is bad if it is slower by --margin. If --bad is not,
+the search ends after that comparison.
 
-Exit codes: 0 the commit was found; 2 usage error; 3 a fault; 4 it was not found: nothing fails
-here, the good commit fails as often, or --max-runs was too small; 130 interrupted.`,
+Exit codes: 0 the commit was found; 2 usage error; 3 a fault; 4 it was not found: the bad commit
+does not fail here, the good commit fails as often, or --max-runs was too small; 130 interrupted.`,
 		Example: `  flujo-harness bisect "orders > a cart > adds up"
   flujo-harness bisect TestTotal --good v1.4.0
   flujo-harness bisect BenchmarkEncode --pkg ./codec --good v1.4.0 --margin 10`,
@@ -56,6 +62,7 @@ here, the good commit fails as often, or --max-runs was too small; 130 interrupt
 	f.IntVar(&b.most, "max-runs", mostRuns, "maximum number of runs of the spec, or of comparisons of the benchmark")
 	f.StringVar(&b.pkg, "pkg", "", "package of the benchmark (default ./...)")
 	f.Float64Var(&b.margin, "margin", 5, "slow-down of the benchmark that makes a commit bad, in percent")
+	f.Float64Var(&b.rate, "rate", 0, "lowest failure rate of the spec at the bad commit that is looked for, in percent (default of the recorded runs, or 20)")
 	b.store.Register(cmd)
 	return cmd
 }
@@ -77,6 +84,7 @@ type bisecting struct {
 	good, bad, db, pkg string
 	most               int
 	margin, wrong      float64
+	rate               float64 // in percent; 0 for the default
 	store              records.StoreFlags
 
 	project  project.Project
@@ -99,6 +107,9 @@ func (e *untestable) Error() string { return e.why }
 func (b *bisecting) run(ctx context.Context, name string) (err error) {
 	if b.most < 2 {
 		return cli.Usage(fmt.Errorf("--max-runs %d: use 2 or more", b.most))
+	}
+	if b.rate < 0 || b.rate > 100 {
+		return cli.Usage(fmt.Errorf("--rate %v: use a percentage above 0 and up to 100", b.rate))
 	}
 	if b.project, err = project.Find(); err != nil {
 		return cli.Fault(err)
@@ -138,7 +149,9 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 			return nil, nil, err
 		}
 		t, err := b.benchmark(name)
-		return New(len(b.commits)-1, b.wrong), t, err
+		s := New(len(b.commits)-1, b.wrong)
+		s.Exclude(1) // a verdict decides
+		return s, t, err
 	}
 	h, shared, err := b.store.OpenShared(ctx, b.project, b.project.History(b.db))
 	if err != nil {
@@ -153,8 +166,16 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 		return nil, nil, err
 	}
 	if b.good == "" {
-		if b.good = past.lastGood(); b.good == "" {
-			return nil, nil, cli.Usage(fmt.Errorf("bisect: %s passed in no recorded run: name a commit at which it did with --good", past.spec.Name()))
+		of, err := b.project.CommitOf(ctx, b.bad)
+		if err != nil {
+			return nil, nil, cli.Usage(fmt.Errorf("bisect: %w", err))
+		}
+		ancestors, err := b.project.Git(ctx, "rev-list", of.Commit)
+		if err != nil {
+			return nil, nil, cli.Fault(err)
+		}
+		if b.good = past.lastGood(strings.Fields(ancestors)); b.good == "" {
+			return nil, nil, cli.Usage(fmt.Errorf("bisect: %s passed in no recorded run at an ancestor of %s: name a commit at which it did with --good", past.spec.Name(), b.bad))
 		}
 	}
 	if err := b.list(ctx); err != nil {
@@ -168,6 +189,11 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 		}
 		b.recorded++
 		s.Recorded(i, o.passes, o.fails)
+	}
+	if rate, ok := s.RecordedRate(); b.rate > 0 {
+		s.Exclude(b.rate / 100)
+	} else if ok {
+		s.Exclude(rate)
 	}
 	t, err := b.specTrial(past.spec, past.format)
 	return s, t, err
@@ -216,14 +242,19 @@ func (b *bisecting) search(ctx context.Context, s *Search, t trial, progress *cl
 	last := len(b.commits) - 1
 	for ctx.Err() == nil {
 		a, done := s.Done()
-		passes, fails := s.Evidence(last)
+		passed, enough := s.Absent()
+		_, benchmark := t.(*benchTrial)
 		switch {
+		case passed >= enough && benchmark:
+			return a, false, fmt.Sprintf("it is not slower at %.12s than at %.12s: nothing to find", b.commits[last], b.commits[0]), nil
+		case passed >= enough:
+			return a, false, fmt.Sprintf("it passed in %d of %d runs at %.12s, where one that fails in %.3g%% of runs would have failed with 95%%: name the commit at which it fails with --bad, or look for a lower rate with --rate", passed, passed, b.commits[last], 100*s.rate), nil
 		case done && a.NoChange:
 			return a, false, fmt.Sprintf("it fails at the good end, %.12s, as often as at the bad one: name an older commit with --good", b.commits[0]), nil
 		case done:
 			return a, true, "", nil
-		case s.Runs() >= b.most && fails == 0:
-			return a, false, fmt.Sprintf("it passed all %d times at %.12s: name the commit at which it fails with --bad, or allow more with --max-runs", passes, b.commits[last]), nil
+		case s.Runs() >= b.most && passed > 0:
+			return a, false, fmt.Sprintf("it passed in %d of %d runs at %.12s, and %d decide: name the commit at which it fails with --bad, or allow more with --max-runs", passed, passed, b.commits[last], enough), nil
 		case s.Runs() >= b.most:
 			return a, false, fmt.Sprintf("%d runs were not enough: most probable is %.12s, with %.1f%%: allow more with --max-runs", s.Runs(), b.commits[a.Last], 100*a.Sure), nil
 		}
@@ -291,7 +322,7 @@ func (b *bisecting) answerText(ctx context.Context, name string, s *Search, a An
 	line("since then it %s in %d of %s, before in %d of %s", failed, since[1], cli.Plural(int64(since[0]+since[1]), "run"), before[1], cli.Plural(int64(before[0]+before[1]), "run"))
 	line("%s made now, %s in the history; at most %v%% of such answers is wrong", cli.Plural(int64(s.Runs()), "run"), cli.Plural(int64(b.recorded), "run"), 100*b.wrong)
 	words := []string{"bisect", name, "--good=" + b.commits[a.First-1], "--bad=" + b.commits[a.Last]}
-	for _, flag := range []string{"db", "pkg", "margin"} {
+	for _, flag := range []string{"db", "pkg", "margin", "rate"} {
 		if b.cmd.Flags().Changed(flag) {
 			words = append(words, "--"+flag+"="+b.cmd.Flags().Lookup(flag).Value.String())
 		}

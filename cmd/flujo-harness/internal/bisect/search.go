@@ -8,6 +8,9 @@
 // one with the largest mutual information of the outcome and the hypothesis (Lindley 1956). The
 // search ends when one hypothesis has the required probability. For a test that always fails
 // since one commit, the search needs a few more runs than binary search.
+//
+// The bad end is run first, until it fails. If it passes so often that a failure rate worth finding
+// is excluded, there is nothing to find.
 package bisect
 
 import "math"
@@ -19,6 +22,8 @@ type Search struct {
 	runs          []int  // number of runs of this search, by commit
 	cannot        []bool // commits that cannot be tested
 	wrong         float64
+	failed        bool    // a run of this search at the bad end failed
+	rate          float64 // failure rate of the bad end that Absent excludes
 
 	now *belief // nil if evidence was added since it was computed
 }
@@ -39,11 +44,18 @@ const (
 	noChange     = 0.05
 )
 
+// worthFinding is the failure rate of the bad end that is excluded if no failure is recorded, and
+// missed is the probability that a bad end of that rate is taken for one that does not fail.
+const (
+	worthFinding = 0.2
+	missed       = 0.05
+)
+
 // New returns a search in which at most the share wrong of the answers are wrong, such as 0.01.
 func New(n int, wrong float64) *Search {
 	// Failure rates of real tests are not drawn from the priors. With an eighth of wrong, the
 	// bound holds for each rate of TestPlantedHistories, not only on average.
-	return &Search{passes: make([]int, n+1), fails: make([]int, n+1), runs: make([]int, n+1), cannot: make([]bool, n+1), wrong: wrong / 8}
+	return &Search{passes: make([]int, n+1), fails: make([]int, n+1), runs: make([]int, n+1), cannot: make([]bool, n+1), wrong: wrong / 8, rate: worthFinding}
 }
 
 // Recorded adds results of a commit from before the search.
@@ -57,6 +69,7 @@ func (s *Search) Recorded(commit, passes, fails int) {
 func (s *Search) Ran(commit int, failed bool) {
 	s.runs[commit]++
 	s.now = nil
+	s.failed = s.failed || failed && commit == len(s.runs)-1
 	if failed {
 		s.fails[commit]++
 	} else {
@@ -69,6 +82,35 @@ func (s *Search) CannotTest(commit int) { s.cannot[commit] = true }
 
 // Evidence returns the number of passes and failures of a commit.
 func (s *Search) Evidence(commit int) (passes, fails int) { return s.passes[commit], s.fails[commit] }
+
+// Exclude sets the failure rate, above 0 and at most 1, that runs at the bad end must exclude
+// before the search ends because nothing fails there. 1 is that of an outcome without chance.
+func (s *Search) Exclude(rate float64) { s.rate = rate }
+
+// RecordedRate returns the failure rate of the bad end that recorded runs suggest: the expected
+// one since the first commit with a failure. ok is false if there is none.
+func (s *Search) RecordedRate() (rate float64, ok bool) {
+	var passes, fails float64
+	for i := range s.fails {
+		if fails > 0 || s.fails[i] > 0 {
+			passes, fails = passes+float64(s.passes[i]), fails+float64(s.fails[i])
+		}
+	}
+	return (badA + fails) / (badA + badB + fails + passes), fails > 0
+}
+
+// Absent returns the number of runs at the bad end, if all of them passed, and how many passes
+// exclude the rate: with as many, at least one of them would have failed with 95%.
+func (s *Search) Absent() (passed, enough int) {
+	enough = 1
+	if s.rate < 1 {
+		enough = max(1, int(math.Ceil(math.Log(missed)/math.Log1p(-s.rate))))
+	}
+	if s.failed {
+		return 0, enough
+	}
+	return s.runs[len(s.runs)-1], enough
+}
 
 // Runs returns the number of runs of this search.
 func (s *Search) Runs() (n int) {
@@ -162,9 +204,13 @@ func (s *Search) likeliest(p []float64) (best Answer) {
 	return best
 }
 
-// Next returns the commit to run next. ok is false if no commit can be tested.
+// Next returns the commit to run next. ok is false if no commit can be tested. The bad end is run
+// until it fails, because before that there may be nothing to find.
 func (s *Search) Next() (commit int, ok bool) {
 	n := len(s.passes) - 1
+	if !s.failed && !s.cannot[n] {
+		return n, true
+	}
 	for _, end := range []int{n, 0} { // both ends are run here before they are used as evidence
 		if !s.ran(end) {
 			return end, true

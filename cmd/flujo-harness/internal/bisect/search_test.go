@@ -165,3 +165,74 @@ func TestTheHistoryIsUsedAndNotTrusted(t *testing.T) {
 		t.Errorf("%+v, %v after runs at %v", a, ok, asked)
 	}
 }
+
+// A bad end that passes is run as often as excludes the rate, and nowhere else is anything run.
+func TestABadEndThatPasses(t *testing.T) {
+	for name, c := range map[string]struct {
+		recorded [3]int // passes and failures at the bad end; its commit
+		exclude  float64
+		runs     int
+	}{
+		"nothing is recorded":       {runs: 14},
+		"it always failed":          {recorded: [3]int{0, 10, 100}, runs: 1},
+		"it failed in 1 of 20":      {recorded: [3]int{19, 1, 80}, runs: 41},
+		"a rate is asked for":       {recorded: [3]int{0, 10, 100}, exclude: 0.05, runs: 59},
+		"the outcome has no chance": {exclude: 1, runs: 1},
+	} {
+		s := New(100, 0.01)
+		s.Recorded(0, 3, 0)
+		s.Recorded(c.recorded[2], c.recorded[0], c.recorded[1])
+		if rate, ok := s.RecordedRate(); c.exclude > 0 {
+			s.Exclude(c.exclude)
+		} else if ok {
+			s.Exclude(rate)
+		}
+		for range 1000 {
+			if passed, enough := s.Absent(); passed >= enough {
+				break
+			}
+			m, _ := s.Next()
+			if m != 100 {
+				t.Fatalf("%s: run %d is at %d", name, s.Runs()+1, m)
+			}
+			s.Ran(m, false)
+		}
+		if s.Runs() != c.runs {
+			t.Errorf("%s: %d runs, not %d", name, s.Runs(), c.runs)
+		}
+		s.Ran(100, true)
+		for range 100 {
+			s.Ran(100, false)
+		}
+		if passed, enough := s.Absent(); passed >= enough {
+			t.Errorf("%s: absent, though it failed", name)
+		}
+	}
+}
+
+// Of specs that fail as rarely as the rate that is excluded, at most 5% are said not to fail.
+func TestTheExcludedRateIsMissedRarely(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 10))
+	const specs = 4000
+	for _, rate := range []float64{0.5, worthFinding, 0.05} {
+		absent := 0
+		for range specs {
+			s := New(10, 0.01)
+			s.Exclude(rate)
+			for {
+				passed, enough := s.Absent()
+				if passed >= enough {
+					absent++
+				}
+				if passed >= enough || s.failed {
+					break
+				}
+				s.Ran(10, random.Float64() < rate)
+			}
+		}
+		t.Logf("rate %v: %d of %d are missed", rate, absent, specs)
+		if absent > specs*6/100 { // 5%, and three standard errors
+			t.Errorf("rate %v: %d of %d are missed", rate, absent, specs)
+		}
+	}
+}

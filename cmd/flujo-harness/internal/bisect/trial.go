@@ -107,16 +107,24 @@ func namedSpec(runs []reports.Run, name string) (*past, error) {
 }
 
 // lastGood returns the newest commit that passed and had no failure in the ten results before it,
-// or else the oldest one that passed. A single pass of a flaky spec is weak evidence.
-func (p *past) lastGood() string {
+// or else the oldest one that passed. A single pass of a flaky spec is weak evidence. Only results
+// at the given commits count; the first of them, which is the bad end, is not returned.
+func (p *past) lastGood(commits []string) string {
 	const clean = 10
+	sorted := slices.Sorted(slices.Values(commits))
+	var seen []observation
+	for _, o := range p.seen {
+		if i, _ := slices.BinarySearch(sorted, o.commit); i < len(sorted) && reports.SameCommit(sorted[i], o.commit) { // an abbreviation sorts directly before
+			seen = append(seen, o)
+		}
+	}
 	oldest := ""
-	for i := len(p.seen) - 1; i >= 0; i-- {
-		if p.seen[i].fails > 0 {
+	for i := len(seen) - 1; i >= 0; i-- {
+		if seen[i].fails > 0 || reports.SameCommit(seen[i].commit, commits[0]) {
 			continue
 		}
-		oldest = p.seen[i].commit
-		if !slices.ContainsFunc(p.seen[max(0, i-clean):i], func(o observation) bool { return o.fails > 0 }) {
+		oldest = seen[i].commit
+		if !slices.ContainsFunc(seen[max(0, i-clean):i], func(o observation) bool { return o.fails > 0 }) {
 			return oldest
 		}
 	}
@@ -266,7 +274,7 @@ type benchTrial struct {
 	dir, exe string
 	name     string
 	remove   func() error    // removes dir
-	counted  map[string]bool // commits that counts without noise showed to be bad
+	certain  map[string]bool // by commit, whether it is bad, where another comparison would end alike
 }
 
 func (b *bisecting) benchmark(name string) (trial, error) {
@@ -287,8 +295,8 @@ func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err er
 	if commit == t.b.commits[0] {
 		return false, nil // the other commits are compared with it
 	}
-	if t.counted[commit] {
-		return true, nil // another comparison would count the same
+	if failed, ok := t.certain[commit]; ok {
+		return failed, nil
 	}
 	file := filepath.Join(t.dir, "compared.json")
 	var parts []string
@@ -315,7 +323,12 @@ func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err er
 	worst := thresholds.Held
 	for _, v := range result.Verdicts {
 		worst = cli.Worse(worst, v.Outcome)
-		t.counted[commit] = t.counted[commit] || v.Outcome == thresholds.Broken && v.By == thresholds.ByCounts
+		if v.Outcome == thresholds.Broken && v.By == thresholds.ByCounts {
+			t.certain[commit] = true
+		}
+	}
+	if len(result.Verdicts) == 0 { // all test binaries are identical
+		t.certain[commit] = false
 	}
 	switch worst {
 	case thresholds.Broken:
