@@ -212,6 +212,18 @@ func TestPlanIsSavedToAnotherServer(t *testing.T) {
 	if snap := load("fourth"); snap.Start.PlanText == "" {
 		t.Error("the text is lost again")
 	}
+	change(t, b, `DELETE FROM @.plans`)
+	pool, err := b.NewPool(t.Context()) // its transactions start runs, see Within
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if snap := load("fifth"); snap.Start.PlanText == "" {
+		t.Error("the text is not sent again after a connection of another pool")
+	}
 }
 
 // change executes statements on a separate connection.

@@ -57,7 +57,7 @@ type server struct {
 	durability Durability
 	reader     bool // it only reads, so a standby is allowed
 
-	connections *atomic.Int64 // number of connections that the pool has made
+	connections *atomic.Int64 // number of connections that were made, also by pools of [Backend.NewPool]
 
 	// Timeouts of the server for a statement that waits for a row, and for a transaction that waits
 	// for its client. If a client vanishes, its locks must be released before the patience of the

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,8 +14,7 @@ import (
 func (b *Backend) NewPool(ctx context.Context) (*pgxpool.Pool, error) {
 	s := *b.server
 	s.config = s.config.Copy()
-	s.connections = new(atomic.Int64) // not those of b
-	s.lockWait, s.idle = 0, 0         // no limits
+	s.lockWait, s.idle = 0, 0 // no limits
 	s.config.AfterConnect = s.ready
 	pool, err := pgxpool.NewWithConfig(ctx, s.config)
 	return pool, b.trouble(err)
