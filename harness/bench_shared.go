@@ -59,8 +59,8 @@ var errUnread = errors.New("the processor time of its operations was not read: t
 //
 // Processor time stands for wall-clock time only if a benchmark neither waits nor uses several processors,
 // and if it does not stop its timer for long. Therefore both clocks must agree when a process runs
-// alone, and both sides must wait for the same time. Benchmarks that fail beside each other, because they use the same file or port, run one
-// after the other.
+// alone, and both sides must wait for the same time. Benchmarks that fail beside each other, because they
+// use the same file or port, or that print other figures there, run one after the other.
 func (l *leaf) chooseShared(ctx context.Context) {
 	before, ops := l.ops, l.ops
 	if l.spec.lengthen {

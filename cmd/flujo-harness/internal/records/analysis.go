@@ -148,7 +148,8 @@ const maxJobs = 50
 
 // OfPipeline returns the analyses of all runs of the pipeline on whose behalf the job runs: for
 // each cell of the pipeline's matrix, that of the newest run of tests and of the newest run that
-// only measured in the attempt, if the history has them. For a job that does not run on behalf of another workflow, it returns a alone.
+// only measured in the attempt, if the history has them. For a job that does not run on behalf of
+// another workflow, it returns a alone.
 func (f *AnalysisFlags) OfPipeline(ctx context.Context, h *history.History, o analysis.Options, a *analysis.Analysis, of project.CIRun) (all []*analysis.Analysis, err error) {
 	if !of.OnBehalf {
 		return []*analysis.Analysis{a}, nil

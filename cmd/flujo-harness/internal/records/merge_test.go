@@ -15,6 +15,19 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
+// onBehalf returns the identity of a job on behalf of a workflow of us/shop that ran for a branch of head.
+func onBehalf(t *testing.T, head string) project.CIRun {
+	t.Helper()
+	event := filepath.Join(t.TempDir(), "event.json")
+	text := `{"repository": {"full_name": "us/shop", "default_branch": "main"}, "workflow_run": {"id": 55, "run_attempt": 1, "head_sha": "1111111111111111111111111111111111111111",
+		"head_branch": "fix", "head_repository": {"full_name": "` + head + `"}}}`
+	if err := os.WriteFile(event, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": event, "GITHUB_RUN_ID": "9", "GITHUB_REPOSITORY": "us/shop"}
+	return project.CIIdentity(func(name string) string { return env[name] })
+}
+
 // A run from another workflow gets its identity from the event, not from its own claims.
 func TestMergeTakesTheIdentityFromTheEvent(t *testing.T) {
 	dir := t.TempDir()
@@ -36,19 +49,13 @@ func TestMergeTakesTheIdentityFromTheEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	event := filepath.Join(dir, "event.json")
-	text := `{"repository": {"full_name": "us/shop", "default_branch": "main"}, "workflow_run": {"id": 55, "run_attempt": 1, "head_sha": "1111111111111111111111111111111111111111",
-		"head_branch": "fix", "head_repository": {"full_name": "them/shop"}}}`
-	if err := os.WriteFile(event, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": event, "GITHUB_RUN_ID": "9", "GITHUB_REPOSITORY": "us/shop"}
+	ci := onBehalf(t, "them/shop")
 	h, err := history.Open(t.Context(), filepath.Join(dir, "h.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	m := merging{project: project.Project{Root: dir}, ci: project.CIIdentity(func(name string) string { return env[name] })}
+	m := merging{project: project.Project{Root: dir}, ci: ci}
 	taken, _, err := m.folder(t.Context(), h, box)
 	if err != nil || taken != 1 || len(m.refused) != 1 {
 		t.Errorf("%d taken, refused %v, %v", taken, m.refused, err)

@@ -17,19 +17,10 @@ func NewestTests(ctx context.Context, h *history.History, store *Shared) (id int
 	var newest int64
 	if store != nil && store.Newest != 0 {
 		newest, id = store.Newest, store.tests
-	} else {
-		lines, _, err := h.Lines(ctx, 1)
-		if err != nil || len(lines) == 0 {
-			return 0, "", faultOf(err)
-		}
-		tests, err := h.LinesOfTests(ctx, 1)
-		if err != nil {
-			return 0, "", cli.Fault(err)
-		}
-		newest, id = lines[0].ID, lines[0].ID
-		if len(tests) > 0 {
-			id = tests[0].ID
-		}
+	} else if newest, id, err = newestRuns(ctx, h); err != nil {
+		return 0, "", cli.Fault(err)
+	} else if newest == 0 {
+		return 0, "", nil
 	}
 	run, err := h.Load(ctx, newest)
 	if err != nil {
@@ -53,11 +44,18 @@ func NewestTests(ctx context.Context, h *history.History, store *Shared) (id int
 	return id, reports.Visible(fmt.Sprintf("note: run %d %s %s and has no specs: taking run %d%s, the newest run of tests", newest, how, what, id, of)), nil
 }
 
-func faultOf(err error) error {
-	if err == nil {
-		return nil
+// newestRuns returns the newest run of the history and the newest run of tests, which is the same if there is none
+// of tests. Both are 0 for a history without runs.
+func newestRuns(ctx context.Context, h *history.History) (newest, tests int64, err error) {
+	lines, _, err := h.Lines(ctx, 1)
+	if err != nil || len(lines) == 0 {
+		return 0, 0, err
 	}
-	return cli.Fault(err)
+	of, err := h.LinesOfTests(ctx, 1)
+	if err != nil || len(of) == 0 {
+		return lines[0].ID, lines[0].ID, err
+	}
+	return lines[0].ID, of[0].ID, nil
 }
 
 // CheckTests returns an error if a run was to run no tests, so that it has no specs.

@@ -1,14 +1,12 @@
 package records
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -18,15 +16,7 @@ import (
 // A job that runs tests and then compares benchmarks shows both in the comment: the comparison, which
 // held, must not hide the tests, which broke.
 func TestOfPipelineHasTestsAndComparisons(t *testing.T) {
-	dir := t.TempDir()
-	event := filepath.Join(dir, "event.json")
-	text := `{"repository": {"full_name": "us/shop", "default_branch": "main"}, "workflow_run": {"id": 55, "run_attempt": 1, "head_sha": "1111111111111111111111111111111111111111",
-		"head_branch": "fix", "head_repository": {"full_name": "us/shop"}}}`
-	if err := os.WriteFile(event, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": event, "GITHUB_RUN_ID": "9", "GITHUB_REPOSITORY": "us/shop"}
-	h, err := history.Open(t.Context(), filepath.Join(dir, "h.db"))
+	h, err := history.Open(t.Context(), filepath.Join(t.TempDir(), "h.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +31,7 @@ func TestOfPipelineHasTestsAndComparisons(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	of := project.CIIdentity(func(name string) string { return env[name] })
-	all, err := new(AnalysisFlags).OfPipeline(t.Context(), h, analysis.Options{}, nil, of)
+	all, err := new(AnalysisFlags).OfPipeline(t.Context(), h, analysis.Options{}, nil, onBehalf(t, "us/shop"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,21 +103,13 @@ func (s *Shared) Pull(ctx context.Context) {
 	if s == nil || s.store == nil {
 		return
 	}
-	lines, _, err := s.history.Lines(ctx, 1)
+	newest, tests, err := newestRuns(ctx, s.history)
 	if err != nil {
 		s.problem = err
 		return
 	}
-	if len(lines) > 0 && s.Newest == 0 {
-		tests, err := s.history.LinesOfTests(ctx, 1)
-		if err != nil {
-			s.problem = err
-			return
-		}
-		s.Newest, s.tests = lines[0].ID, lines[0].ID
-		if len(tests) > 0 {
-			s.tests = tests[0].ID
-		}
+	if s.Newest == 0 {
+		s.Newest, s.tests = newest, tests
 	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()

@@ -42,7 +42,7 @@ type Checkout struct {
 	Name string
 	Of   project.Revision // zero for the working tree
 	Dir  string           // folder of the module
-	At   string           // of the working tree, for messages: its commit, and whether it has changes; "" outside of git
+	At   string           // commit of the working tree and whether it has changes, for messages; "" for other revisions, and outside of git
 }
 
 // WorkingTree returns the working tree of the project, as it is.
