@@ -27,6 +27,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/walvfs"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -123,7 +124,9 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}
-	c.Vfs = p.VFS
+	if c.Vfs, err = walvfs.Over(p.VFS); err != nil {
+		return nil, err
+	}
 	w, err := newWriter(ctx, c, p.Conn)
 	if err != nil {
 		return nil, sqlitedb.Advise(err)

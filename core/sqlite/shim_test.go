@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -69,25 +68,12 @@ type shimFile struct {
 
 func registerShim() error {
 	shimOnce.Do(func() {
-		tls := libc.NewTLS()
-		defer tls.Close()
-		system := lib.Xsqlite3_vfs_find(tls, 0)
-		name, err := libc.CString(shimVFS)
-		v := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{})))
-		if system == 0 || err != nil || v == 0 {
-			shimErr = errors.New("no VFS to begin with")
-			return
-		}
-		vfs := shim.At[lib.Tsqlite3_vfs](v)
-		*vfs = *shim.At[lib.Tsqlite3_vfs](system)
-		shimOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
-		shimDelete = shim.Function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
-		shimAccess = shim.Function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
-		vfs.FzName, vfs.FpNext = name, 0
-		vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = shim.Pointer(tappedOpen), shim.Pointer(tappedDelete), shim.Pointer(tappedAccess)
-		if rc := lib.Xsqlite3_vfs_register(tls, v, 0); rc != lib.SQLITE_OK {
-			shimErr = errors.New("the VFS is not taken")
-		}
+		shimErr = shim.Derive("", shimVFS, func(vfs *lib.Tsqlite3_vfs) {
+			shimOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+			shimDelete = shim.Function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
+			shimAccess = shim.Function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
+			vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = shim.Pointer(tappedOpen), shim.Pointer(tappedDelete), shim.Pointer(tappedAccess)
+		})
 	})
 	return shimErr
 }

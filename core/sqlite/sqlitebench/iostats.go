@@ -18,12 +18,13 @@ import (
 // ioCounter counts what this process writes to the files of one database. It is safe for concurrent
 // use.
 type ioCounter struct {
-	path                        string
-	writes, bytes, pages, syncs atomic.Int64
+	path                 string
+	writes, bytes, syncs atomic.Int64
+	logged               atomic.Int64 // bytes of frames in the log
 }
 
 func (c *ioCounter) stats() corebench.IOStats {
-	return corebench.IOStats{Writes: c.writes.Load(), Bytes: c.bytes.Load(), Pages: c.pages.Load(), Syncs: c.syncs.Load()}
+	return corebench.IOStats{Writes: c.writes.Load(), Bytes: c.bytes.Load(), Pages: c.logged.Load() / frame, Syncs: c.syncs.Load()}
 }
 
 // countIO starts to count what is written to the database at path through countingVFS, until stop
@@ -54,15 +55,18 @@ func (c *ioCounter) stop() { counting.Delete(c.path) }
 
 const countingVFS = "flujo-counting"
 
-// walFrameHeader is the size of the header that SQLite writes before each page of the log.
-const walFrameHeader = 24
+// Sizes in the log, in bytes: of its header, and of a frame, which is a header and a page.
+const (
+	logHeader = 32
+	frame     = 24 + 4096
+)
 
 var (
 	counting  sync.Map // path to *ioCounter
 	openFiles sync.Map // address to *countedFile
 
 	registering sync.Once
-	registered  atomic.Bool
+	registerErr error
 	systemOpen  shim.OpenFunc
 )
 
@@ -74,31 +78,14 @@ type countedFile struct {
 	replaced uintptr
 }
 
-var errNoVFS = errors.New("count writes to a database: SQLite does not accept the counting VFS")
-
 func registerCounting() error {
 	registering.Do(func() {
-		tls := libc.NewTLS()
-		defer tls.Close()
-		system := lib.Xsqlite3_vfs_find(tls, 0)
-		name, err := libc.CString(countingVFS)
-		if system == 0 || err != nil {
-			return
-		}
-		v := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{})))
-		if v == 0 {
-			return
-		}
-		vfs := shim.At[lib.Tsqlite3_vfs](v)
-		*vfs = *shim.At[lib.Tsqlite3_vfs](system)
-		systemOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
-		vfs.FzName, vfs.FpNext, vfs.FxOpen = name, 0, shim.Pointer(countedOpen)
-		registered.Store(lib.Xsqlite3_vfs_register(tls, v, 0) == lib.SQLITE_OK)
+		registerErr = shim.Derive("", countingVFS, func(vfs *lib.Tsqlite3_vfs) {
+			systemOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+			vfs.FxOpen = shim.Pointer(countedOpen)
+		})
 	})
-	if !registered.Load() {
-		return errNoVFS
-	}
-	return nil
+	return registerErr
 }
 
 func countedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
@@ -135,8 +122,8 @@ func countedWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int3
 	f := counted(file)
 	f.counter.writes.Add(1)
 	f.counter.bytes.Add(int64(n))
-	if f.log && n == walFrameHeader {
-		f.counter.pages.Add(1)
+	if f.log && n != logHeader {
+		f.counter.logged.Add(int64(n))
 	}
 	return shim.Function[shim.WriteFunc](f.original.FxWrite)(tls, file, data, n, offset)
 }
