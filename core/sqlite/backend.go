@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,10 @@ type Backend struct {
 	buf     []byte                     // for checksums
 	kept    kept
 	broken  map[core.Lease]brokenStep // steps that were not saved, by the lease of their run
+	logged  int                       // about how many pages were written to the log since it was last copied
+
+	checkpointAt  int        // value of logged at which the log is copied beside the saves; 0: never
+	checkpointing sync.Mutex // held while that happens
 
 	closed                             atomic.Bool
 	saves, claims, commits, heartbeats atomic.Int64
@@ -127,11 +132,19 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	if c.Vfs, err = walvfs.Over(p.VFS); err != nil {
 		return nil, err
 	}
-	w, err := newWriter(ctx, c, p.Conn)
-	if err != nil {
+	b := &Backend{path: c.Path, plans: map[uint64]bool{}, maxBatch: maxBatch}
+	writing := *c
+	if d != sqlitedb.Power {
+		b.checkpointAt = checkpointPages
+		writing.Settings = append(slices.Clone(c.Settings), sqlitedb.Setting{Name: "wal_autocheckpoint", Set: checkpointLate, Want: checkpointLate})
+	}
+	if b.w, err = newWriter(ctx, &writing, p.Conn); err != nil {
 		return nil, sqlitedb.Advise(err)
 	}
-	b := &Backend{path: c.Path, w: w, plans: map[uint64]bool{}, maxBatch: maxBatch, readers: sql.OpenDB(c)}
+	if p.Commit != nil {
+		*p.Commit = b.commitOther
+	}
+	b.readers = sql.OpenDB(c)
 	b.readers.SetMaxOpenConns(4)
 	for i := range b.args {
 		b.args[i].Ordinal = i + 1
@@ -204,6 +217,7 @@ func (s *start) do() error {
 			return err
 		}
 	}
+	b.logged += probe.Pages(0)
 	var born, now, held int64
 	b.buf, born = sumStart(b.buf, rec)
 	b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
@@ -297,6 +311,7 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	if b.buf, crc = sum(b.buf, key, rec); cap(b.buf) > mostKept {
 		b.buf = nil
 	}
+	b.logged += probe.Pages(len(rec.Output) + len(rec.State))
 	args := b.args[:16] // set in place: bind would copy them all
 	args[0].Value, args[1].Value, args[2].Value = boxed, reuse(&b.kept.paths[rec.Seq%int64(len(b.kept.paths))], rec.Path), reuse(&b.kept.run, lease.ID)
 	args[3].Value, args[4].Value, args[5].Value = reuse(&b.kept.nonce, lease.Nonce), rec.Seq, boxed
@@ -384,6 +399,7 @@ func (s *finish) do() error {
 			return err
 		}
 	}
+	b.logged += probe.Pages(0)
 	var now int64
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	b.buf, now = sumNow(b.buf, current{s.of.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
@@ -465,10 +481,13 @@ func (b *Backend) Discard() error { return b.close(b.w.careless) }
 // close calls before and then closes the files; a second call does nothing.
 func (b *Backend) close(before func() error) error {
 	b.writing.Lock()
-	defer b.writing.Unlock()
-	if b.closed.Swap(true) {
+	second := b.closed.Swap(true)
+	b.writing.Unlock()
+	if second {
 		return nil
 	}
+	b.checkpointing.Lock() // none begins after this, because nothing is committed any more
+	defer b.checkpointing.Unlock()
 	return errors.Join(before(), b.readers.Close(), b.w.close())
 }
 

@@ -132,6 +132,7 @@ func (b *Backend) lead(own *save) {
 		s.turn <- false
 	}
 	b.tidy()
+	b.checkpointIfDue()
 	b.writing.Unlock()
 
 	b.mu.Lock()

@@ -13,7 +13,8 @@ import (
 // Floor replays a recording with bare prepared driver calls, in the same transactions, on a
 // connection that is prepared like that of a backend's writer. It is not safe for concurrent use.
 type Floor struct {
-	b                       *sqlite.Backend // only its connection is used for saves
+	b                       *sqlite.Backend // only its connection is used for saves, and its checkpoints
+	inPlaceOfSave           func(pages int, tx func() error) error
 	begin, commit, rollback driver.StmtExecContext
 	statements              []driver.StmtExecContext
 	rec                     *Recording
@@ -25,14 +26,15 @@ type Floor struct {
 // recording from its start.
 func OpenFloor(ctx context.Context, path string, d sqlite.Durability, rec *Recording) (*Floor, error) {
 	var conn driver.Conn
-	b, err := sqlite.OpenProbed(ctx, path, d, probe.Probe{Conn: func(c driver.Conn) driver.Conn {
+	f := &Floor{rec: rec}
+	b, err := sqlite.OpenProbed(ctx, path, d, probe.Probe{Commit: &f.inPlaceOfSave, Conn: func(c driver.Conn) driver.Conn {
 		conn = c
 		return c
 	}})
 	if err != nil {
 		return nil, err
 	}
-	f := &Floor{b: b, rec: rec}
+	f.b = b
 	prepare := func(text string) (s driver.StmtExecContext) {
 		prepared, prepareErr := conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 		if prepareErr != nil {
@@ -66,7 +68,7 @@ func (f *Floor) Replay(n int) error {
 		return fmt.Errorf("replay %d transactions: %d of %d recorded ones are left", n, left, len(f.rec.txs))
 	}
 	for _, tx := range f.rec.txs[f.next : f.next+n] {
-		if err := f.replay(tx); err != nil {
+		if err := f.inPlaceOfSave(tx.pages, func() error { return f.replay(tx) }); err != nil {
 			return fmt.Errorf("replay transaction %d: %w", f.next+1, err)
 		}
 		f.next++

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -181,5 +182,46 @@ func TestTheFloorIsPreparedAsTheBackend(t *testing.T) {
 	defer f.Close()
 	if got, want := size("f.db-wal"), size("b.db-wal"); got != want || want < 1<<20 {
 		t.Errorf("the log of the floor has %d bytes, that of the backend %d", got, want)
+	}
+}
+
+// SQLite itself would copy the log in a commit, and only after 4000 pages.
+func TestTheLogOfTheFloorIsCopiedAsThatOfTheBackend(t *testing.T) {
+	dir := t.TempDir()
+	b, err := OpenRecorder(t.Context(), filepath.Join(dir, "b.db"), sqlite.Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 {
+		rec := core.StartRecord{Key: core.RunKey{Run: fmt.Sprint(i)}, Pipeline: "p", State: []byte("{}"), Time: time.Unix(1, 0)}
+		if _, err := b.Start(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec := b.tape.recording()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "f.db")
+	f, err := OpenFloor(t.Context(), path, sqlite.Process, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size := func() int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	empty := size()
+	if err := f.Replay(rec.Len()); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); size() <= empty; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("after %d transactions the database has %d bytes, as when it was empty", rec.Len(), empty)
+		}
 	}
 }

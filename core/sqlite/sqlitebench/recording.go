@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 )
 
 // Recording holds what a backend committed: statements with their arguments, in order. Replaying it
@@ -22,6 +24,7 @@ type Recording struct {
 type transaction struct {
 	single     bool
 	executions []execution
+	pages      int // estimate of the pages that they write to the log
 }
 
 type execution struct {
@@ -90,19 +93,21 @@ func (t *tape) executed(query string, args []driver.NamedValue, changed bool) {
 		t.known[query] = number
 		t.rec.statements = append(t.rec.statements, query)
 	}
-	kept := make([]driver.NamedValue, len(args))
+	kept, blobs := make([]driver.NamedValue, len(args)), 0
 	for i, a := range args {
 		if p, ok := a.Value.([]byte); ok {
 			a.Value = bytes.Clone(p)
+			blobs += len(p)
 		}
 		kept[i] = a
 	}
 	one := execution{number, kept}
 	if !t.begun {
-		t.rec.txs = append(t.rec.txs, transaction{true, []execution{one}})
+		t.rec.txs = append(t.rec.txs, transaction{true, []execution{one}, probe.Pages(blobs)})
 		return
 	}
 	t.pending.executions = append(t.pending.executions, one)
+	t.pending.pages += probe.Pages(blobs)
 }
 
 // taped is a connection whose prepared statements are recorded.
