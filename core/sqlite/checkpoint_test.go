@@ -13,6 +13,13 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
+// awaitCheckpoint waits for the end of a checkpoint beside the saves, if one runs.
+func (b *Backend) awaitCheckpoint() {
+	b.checkpointing.Lock()
+	//lint:ignore SA2001 nothing is to be done meanwhile
+	b.checkpointing.Unlock()
+}
+
 func fileSize(t *testing.T, path string) int64 {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -32,8 +39,7 @@ func TestLogIsCopiedBesideSaves(t *testing.T) {
 		if err := saveRuns(b, n*50, n*50+50); err != nil {
 			t.Fatal(err)
 		}
-		b.checkpointing.Lock() // waits for the end of a checkpoint
-		b.checkpointing.Unlock()
+		b.awaitCheckpoint()
 	}
 	if n := logSize(t, path); n > walBytes {
 		t.Errorf("the log has %d bytes: it was not begun anew", n)

@@ -249,11 +249,13 @@ func (b *Backend) follows(s *save, err error) error {
 }
 
 // tidy keeps the log short. An error does not concern the saves that were made: it is
-// logged, and if the writer must not be used any more, further saves are refused.
+// logged, and if the writer must not be used any more, further saves are refused. While a
+// checkpoint runs the log cannot be truncated: it is tried again after the next transaction.
 func (b *Backend) tidy() {
-	if b.closed.Load() {
+	if b.closed.Load() || !b.checkpointing.TryLock() {
 		return
 	}
+	defer b.checkpointing.Unlock()
 	if err := b.w.shorten(context.Background()); err != nil {
 		sqlitedb.LogWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
 	}

@@ -374,6 +374,7 @@ func TestLogThatAReaderKeepsGrowingIsCutOff(t *testing.T) {
 		if err := look.Rollback(); err != nil {
 			t.Fatal(err)
 		}
+		b.awaitCheckpoint()
 		b.w.unlooked = logLooks - 1
 		if err := saveRuns(b, saved, saved+1); err != nil {
 			t.Fatal(err)
