@@ -9,7 +9,9 @@ const (
 	// sameTime is the largest factor between the times of an operation with one processor and with
 	// several at which it counts as taking as long with one.
 	sameTime = 1.1
-	// nearTime is that factor for a benchmark that uses no more than one processor. Disturbances by other
+	// sameFactor is the largest ratio between these factors of the head and of the base.
+	sameFactor = 1.04
+	// nearTime is like sameTime for a benchmark that uses no more than one processor. Disturbances by other
 	// programs can make even the shortest of several times that much longer.
 	nearTime = 1.4
 	// serialUse is the largest processor time of such a benchmark in relation to its wall-clock time.
@@ -31,40 +33,79 @@ func (l *leaf) chooseProcs(ctx context.Context) {
 	if l.spec.Procs != 0 || l.procs == 1 || l.ops < 2 || l.again {
 		return
 	}
-	for _, side := range []BenchSide{l.spec.Base, l.spec.Head} {
-		if !l.sameWithOne(ctx, side) {
+	times := [2]procsTimes{{order: l.order(l.spec.Base, l.pattern, fmt.Sprintf("%dx", l.ops))}, {order: l.order(l.spec.Head, l.pattern, fmt.Sprintf("%dx", l.ops))}}
+	serial := false
+	for i := range times {
+		same, alone := l.sameWithOne(ctx, &times[i])
+		if !same {
 			return
 		}
+		serial = serial || alone
+	}
+	if !serial && !l.sameChange(ctx, &times) {
+		return
 	}
 	l.printed = withoutProcs(l.name, l.procs)
 	l.procs, l.d.Procs = 1, 1
 }
 
-// sameWithOne reports whether an operation takes as long with one processor as with l.procs.
-func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
-	many := l.order(side, l.pattern, fmt.Sprintf("%dx", l.ops))
-	one := many
+// procsTimes has the shortest times of an operation of one side in ns.
+type procsTimes struct {
+	order     benchOrder // of a process with several processors
+	many, one float64
+}
+
+// ratio returns the time with one processor in relation to that with several.
+func (t procsTimes) ratio() float64 { return t.one / t.many }
+
+// timeProcs runs a process with several processors and one with one. It returns false if one fails.
+func (l *leaf) timeProcs(ctx context.Context, t *procsTimes) bool {
+	one := t.order
 	one.procs = 1
-	names := [2]string{l.name, withoutProcs(l.name, l.procs)}
-	var least [2]float64
-	ratio := 0.0
-	for range procsTries {
-		for i, o := range []benchOrder{many, one} {
-			p, err := l.spec.run(ctx, o)
-			ns := p.printed[names[i]].NS
-			if err != nil || ctx.Err() != nil || !(ns > 0) {
-				return false
-			}
-			if least[i] == 0 || ns < least[i] {
-				least[i] = ns
-			}
+	for _, p := range []struct {
+		order benchOrder
+		name  string
+		least *float64
+	}{{t.order, l.name, &t.many}, {one, withoutProcs(l.name, l.procs), &t.one}} {
+		got, err := l.spec.run(ctx, p.order)
+		ns := got.printed[p.name].NS
+		if err != nil || ctx.Err() != nil || !(ns > 0) {
+			return false
 		}
-		if ratio = least[1] / least[0]; ratio < sameTime && ratio > 1/sameTime {
-			return l.undisturbed(ctx, many)
+		if *p.least == 0 || ns < *p.least {
+			*p.least = ns
 		}
 	}
-	return ratio < nearTime && ratio > 1/nearTime && l.serial(ctx, many)
+	return true
 }
+
+// sameWithOne reports whether an operation takes as long with one processor as with l.procs, and whether that was
+// only decided by its use of no more than one.
+func (l *leaf) sameWithOne(ctx context.Context, t *procsTimes) (same, serial bool) {
+	for range procsTries {
+		if !l.timeProcs(ctx, t) {
+			return false, false
+		}
+		if within(t.ratio(), sameTime) {
+			return l.undisturbed(ctx, t.order), false
+		}
+	}
+	return within(t.ratio(), nearTime) && l.serial(ctx, t.order), true
+}
+
+// sameChange reports whether one processor changes the times of both sides by the same factor. If not, the
+// difference between them depends on it: a head that was 8% slower with several was held with one.
+func (l *leaf) sameChange(ctx context.Context, times *[2]procsTimes) bool {
+	for try := 0; !within(times[1].ratio()/times[0].ratio(), sameFactor); try++ {
+		if try == procsTries || !l.timeProcs(ctx, &times[0]) || !l.timeProcs(ctx, &times[1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// within reports whether a ratio is from 1/most to most.
+func within(ratio, most float64) bool { return ratio < most && ratio > 1/most }
 
 // undisturbed reports whether two processes had the processors that they were ready to use, as far as that
 // is known. Beside more busy processes, even a parallel benchmark can take as long with one processor: there a head
