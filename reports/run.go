@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -46,15 +47,25 @@ type Run struct {
 // LeftOut is the name of the [Fact] that lists the tests which a run did not reach.
 const LeftOut = "left out"
 
-// LeftOut returns the tests that the run did not reach, or "".
-func (r *Run) LeftOut() string {
+// ComparedBase and ComparedHead are the names of the [Fact]s that describe the two revisions of a
+// comparison: the name as given and the commit.
+const (
+	ComparedBase = "base of the comparison"
+	ComparedHead = "head of the comparison"
+)
+
+// Fact returns the value of the fact with a name, or "".
+func (r *Run) Fact(name string) string {
 	for _, f := range r.Facts {
-		if f.Name == LeftOut {
+		if f.Name == name {
 			return f.Value
 		}
 	}
 	return ""
 }
+
+// LeftOut returns the tests that the run did not reach, or "".
+func (r *Run) LeftOut() string { return r.Fact(LeftOut) }
 
 // OnlyMeasured reports whether the run was to measure or to compare, and to run no tests. Tests that
 // gave no results, or were interrupted, have a format, so their run is not one of these.
@@ -94,6 +105,29 @@ func (r *Run) Measured() (what, how string) {
 		return "no benchmarks", how
 	}
 	return "nothing", how
+}
+
+// NotMeasured is the [thresholds.Verdict.Workload] of verdicts on benchmarks that were not measured:
+// those of identical packages, and those that are gone.
+const NotMeasured = "benchmarks"
+
+// ComparedOutcomes returns the number of benchmarks and workloads with each outcome that were
+// compared with another revision, such as "1 broken, 3 held", or "" if there are none. Benchmarks
+// that were not measured are not counted.
+func (r *Run) ComparedOutcomes() string {
+	n := map[thresholds.Outcome]int{}
+	for _, v := range r.Verdicts {
+		if v.Against != "" && v.Workload != NotMeasured {
+			n[v.Outcome]++
+		}
+	}
+	var parts []string
+	for _, o := range []thresholds.Outcome{thresholds.Broken, thresholds.Invalid, thresholds.Inconclusive, thresholds.Held} {
+		if n[o] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[o], o))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // VerdictFor returns the verdict on the overhead ratio of a comparison, (backend - none)/floor,

@@ -8,6 +8,20 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+func TestOutcomesOfAComparison(t *testing.T) {
+	r := reports.Run{Verdicts: []thresholds.Verdict{{Outcome: thresholds.Held, Workload: "default"}}} // by a limit
+	if got := r.ComparedOutcomes(); got != "" {
+		t.Error(got)
+	}
+	for _, o := range []thresholds.Outcome{thresholds.Held, thresholds.Inconclusive, thresholds.Broken, thresholds.Held, thresholds.Invalid} {
+		r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: o, Workload: "shop.Total", Against: "main"})
+	}
+	r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Held, Workload: reports.NotMeasured, Against: "main"})
+	if got := r.ComparedOutcomes(); got != "1 broken, 1 invalid, 1 inconclusive, 2 held" {
+		t.Error(got)
+	}
+}
+
 func TestWhatARunMeasured(t *testing.T) {
 	figures := []reports.Benchmark{{Name: "shop.Total", Unit: "sec/op"}, {Name: "shop.Total", Unit: "B/op"}, {Name: "shop.Tax", Unit: "sec/op"}}
 	for name, c := range map[string]struct {

@@ -150,6 +150,7 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	if err != nil {
 		return err
 	}
+	r.Facts = append(r.Facts, compare.Facts(c.sides)...)
 	defer func() { err = errors.Join(err, c.close()) }()
 	type compared struct {
 		verdict thresholds.Verdict

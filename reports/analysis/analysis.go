@@ -284,12 +284,13 @@ type Category struct {
 
 // Trend is the pass rate over the runs of the window, oldest first.
 type Trend struct {
-	Points  []history.RunLine
-	Origins map[int64]reports.Origin // origins of Points by run ID, without ancestors
-	Older   int                      // number of runs before the window
-	Changes []ChangePoint
-	Limits  []LimitChange
-	Method  string // how change points are found, with its source
+	Points   []history.RunLine
+	Origins  map[int64]reports.Origin // origins of Points by run ID, without ancestors
+	Measured map[int64]string         // what those of Points that ran no tests measured, by run ID: "5 benchmarks compared: 1 broken, 4 held"; only of the newest runs
+	Older    int                      // number of runs before the window
+	Changes  []ChangePoint
+	Limits   []LimitChange
+	Method   string // how change points are found, with its source
 }
 
 // ChangePoint is a run at which the level of the pass rate changed significantly.

@@ -46,6 +46,7 @@ type seriesKey struct{ name, unit, where string }
 func (a *analyzer) addSeries() error {
 	var runs []*reports.Run
 	var lines []history.RunLine
+	a.a.Trend.Measured = map[int64]string{}
 	for i := len(a.all) - 1; i >= 0 && len(runs) < seriesRuns; i-- {
 		run := a.all[i].Run
 		if err := a.Measured(&run); err != nil {
@@ -53,6 +54,9 @@ func (a *analyzer) addSeries() error {
 		}
 		if err := a.Benchmarks(&run); err != nil {
 			return err
+		}
+		if run.OnlyMeasured() && !a.all[i].Rated {
+			a.a.Trend.Measured[run.ID] = measuredText(&run)
 		}
 		if len(run.Comparisons)+len(run.Benchmarks) > 0 {
 			runs, lines = append(runs, &run), append(lines, a.all[i].Line())
@@ -90,6 +94,15 @@ func (a *analyzer) addSeries() error {
 		s.Changes, _ = changePoints(values)
 	}
 	return nil
+}
+
+// measuredText returns a text such as "5 benchmarks compared: 1 broken, 4 held".
+func measuredText(run *reports.Run) string {
+	what, how := run.Measured()
+	if outcomes := run.ComparedOutcomes(); outcomes != "" {
+		return what + " " + how + ": " + outcomes
+	}
+	return what + " " + how
 }
 
 // addComparison adds the cost of a workload relative to the floor and the counts of its run with a

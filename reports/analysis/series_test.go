@@ -60,6 +60,21 @@ func TestSeries(t *testing.T) {
 	}
 }
 
+// The trend has a text for runs that measured or compared and ran no tests, and for no others.
+func TestTheTrendSaysWhatWasMeasured(t *testing.T) {
+	benchmarks := []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{1e-9}}}
+	compared, tests, measured := sample.CellsRun(0, ""), sample.CellsRun(1, "c1:."), sample.CellsRun(2, "")
+	compared.Suites, measured.Suites = nil, nil
+	compared.Format, measured.Format = "", ""
+	compared.Benchmarks, measured.Benchmarks, tests.Benchmarks = benchmarks, benchmarks, benchmarks
+	compared.Verdicts = []thresholds.Verdict{{Workload: "Add-8", Outcome: thresholds.Broken, Against: "main"}, {Workload: reports.NotMeasured, Outcome: thresholds.Held, Against: "main"}}
+	a := analysisOf(t, Options{}, compared, tests, measured)
+	want := map[int64]string{1: "1 benchmark compared: 1 broken", 3: "1 benchmark measured"}
+	if diff := cmp.Diff(want, a.Trend.Measured); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSeriesHaveChangePoints(t *testing.T) {
 	var runs []reports.Run
 	for i := range 30 {

@@ -32,6 +32,7 @@ type page struct {
 	Tone      string        // class: held, broken, inconclusive, invalid
 	Reason    string
 	Next      []string
+	Compared  []fact // the two revisions of a comparison, its time and its outcomes
 	Notes     []string
 	MoreLoose string   // "2 more loosenings", or "" if Loose contains all
 	Loose     []string // loosenings of limits in force, shown next to the pass rate
@@ -96,6 +97,7 @@ func newPage(a *analysis.Analysis, files attachedFiles) page {
 	for _, s := range advice(a) {
 		p.Next = append(p.Next, sentence(s))
 	}
+	p.Compared = comparedFacts(a)
 	p.Tiles = tiles(a)
 	for _, s := range a.Notes {
 		p.Notes = append(p.Notes, text.OneLine(s))

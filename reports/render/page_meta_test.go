@@ -110,7 +110,7 @@ func TestJobText(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if row := newTrendRow(history.RunLine{ID: 3}, reports.Origin{}); row.Job.Text != "" || row.Took != "" {
+	if row := newTrendRow(history.RunLine{ID: 3}, reports.Origin{}, ""); row.Job.Text != "" || row.Took != "" {
 		t.Errorf("%+v", row)
 	}
 }

@@ -61,7 +61,15 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 		}
 		all = append(all, t)
 	} else if len(a.Run.Benchmarks) > 0 {
-		all = append(all, tileView{Name: "benchmarks", Value: text.Count(len(a.Run.Benchmarks)), Note: "figures" + benchmarksJudged(a)})
+		names := map[string]bool{}
+		for _, b := range a.Run.Benchmarks {
+			names[b.Name] = true
+		}
+		note := text.Plural(len(a.Run.Benchmarks), "figure") + benchmarksJudged(a)
+		if outcomes := a.Run.ComparedOutcomes(); outcomes != "" {
+			note = outcomes + "; " + note
+		}
+		all = append(all, tileView{Name: "benchmarks", Value: text.Count(len(names)), Note: note})
 	}
 	if a.Run.Seconds > 0 {
 		t := tileView{Name: "duration", Value: text.Took(text.Seconds(a.Run.Seconds)), Note: "the whole run"}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -27,6 +28,7 @@ type trendView struct {
 
 type trendRow struct {
 	Run, Started, Branch, Subject, Outcome, Passed, Rate, Skipped, Took string
+	Measured                                                            string // what a run without tests measured; it has no rate
 	URL                                                                 string // address of the page of the run, or "" if no server runs
 	Commit, Job                                                         link
 }
@@ -70,7 +72,7 @@ func newTrend(t analysis.Trend) trendView {
 		v.Note = fmt.Sprintf("The last %d runs; %s are in the history.", len(t.Points), text.Plural(t.Older, "older one"))
 	}
 	for i := len(t.Points) - 1; i >= 0; i-- {
-		v.Rows = append(v.Rows, newTrendRow(t.Points[i], t.Origins[t.Points[i].ID]))
+		v.Rows = append(v.Rows, newTrendRow(t.Points[i], t.Origins[t.Points[i].ID], t.Measured[t.Points[i].ID]))
 	}
 	for i := range v.Rows {
 		v.Branches, v.Jobs = v.Branches || v.Rows[i].Branch != "", v.Jobs || v.Rows[i].Job.Text != ""
@@ -136,7 +138,8 @@ func limitsText(changes []analysis.LimitChange) string {
 
 func letter(i int) string { return string(rune('A' + i)) }
 
-func newTrendRow(r history.RunLine, o reports.Origin) trendRow {
+// newTrendRow returns the row of a run. measured says what a run without tests measured, or is "".
+func newTrendRow(r history.RunLine, o reports.Origin, measured string) trendRow {
 	row := trendRow{Run: lineName(r), Branch: text.Cut(reports.Visible(r.Branch), 60), Commit: link{text.ShortCommit(r.Commit), reports.WebAddress(o.CommitURL)},
 		Subject: text.Cut(text.OneLine(o.Subject), 72), Outcome: r.Outcome.String(), Passed: "no results", Rate: "none", Skipped: "none"}
 	row.Job = link{jobText(o), reports.WebAddress(o.JobURL)}
@@ -147,6 +150,9 @@ func newTrendRow(r history.RunLine, o reports.Origin) trendRow {
 		row.Started = r.Started.UTC().Format("2006-01-02 15:04")
 	}
 	if !r.Rated {
+		if r.Measured {
+			row.Measured = cmp.Or(text.OneLine(measured), "measured, without tests")
+		}
 		return row
 	}
 	c := r.Counts

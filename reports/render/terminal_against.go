@@ -1,12 +1,14 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -51,6 +53,57 @@ func comparedOf(a *analysis.Analysis) (compared []*thresholds.Verdict, held int)
 	}
 	slices.SortStableFunc(compared, func(x, y *thresholds.Verdict) int { return severity(y.Outcome) - severity(x.Outcome) })
 	return compared, held
+}
+
+// comparedFacts returns the two revisions of a comparison, its time, and the number of benchmarks by
+// outcome, or nil if nothing was compared. Runs of earlier versions do not have the revisions: then
+// the base is the name as given, and the head is the commit of the run.
+func comparedFacts(a *analysis.Analysis) []fact {
+	compared, _ := comparedOf(a)
+	if len(compared) == 0 {
+		return nil
+	}
+	run := &a.Run
+	head := "unknown"
+	if run.Commit != "" {
+		head = "commit " + text.ShortCommit(run.Commit)
+		if run.Dirty {
+			head = "working tree, " + head + " with uncommitted changes"
+		}
+	}
+	all := []fact{
+		{"base", text.OneLine(cmp.Or(run.Fact(reports.ComparedBase), compared[0].Against))},
+		{"head", text.OneLine(cmp.Or(run.Fact(reports.ComparedHead), head))},
+	}
+	if !run.Started.IsZero() {
+		all = append(all, fact{"time", run.Started.UTC().Format("2 January 2006, 15:04 UTC")})
+	}
+	var what []string // benchmarks and workloads that were measured
+	benchmarks, workloads := 0, 0
+	for _, v := range compared {
+		switch {
+		case v.Workload == reports.NotMeasured:
+		case v.Metric == thresholds.MetricAgainst:
+			workloads++
+		default:
+			benchmarks++
+		}
+	}
+	if benchmarks > 0 {
+		what = append(what, text.Plural(benchmarks, "benchmark"))
+	}
+	if workloads > 0 {
+		what = append(what, text.Plural(workloads, "workload"))
+	}
+	if len(what) > 0 {
+		all = append(all, fact{"compared", strings.Join(what, " and ") + ": " + run.ComparedOutcomes()})
+	}
+	for _, v := range compared {
+		if v.Workload == reports.NotMeasured {
+			all = append(all, fact{"not measured", v.Outcome.String() + ": " + text.OneLine(v.Reason)})
+		}
+	}
+	return all
 }
 
 // benchmarksJudged returns ", not judged" for recorded figures of benchmarks, or "" if benchmarks were

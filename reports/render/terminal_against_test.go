@@ -3,10 +3,14 @@ package render
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -64,5 +68,52 @@ func TestComparedBenchmarksAreNotCalledUnjudged(t *testing.T) {
 		if got := strings.Join(Summary(a, Screen{}), "\n"); !strings.Contains(got, "1 figure of 1 benchmark") || strings.Contains(got, "not judged") == judged {
 			t.Errorf("%s: the summary is\n%s", metric, got)
 		}
+	}
+}
+
+// The overview of the page names both revisions of a comparison, its time, and the outcomes.
+func TestTheOverviewNamesWhatWasCompared(t *testing.T) {
+	const identical = "packages that need no measurement, because their test binaries and files are the same as at main: 1"
+	run := reports.Run{ID: 4, Started: time.Date(2026, 12, 1, 15, 4, 0, 0, time.UTC), Commit: "5582dc7034480123", Dirty: true, Complete: true, Outcome: thresholds.Broken,
+		Benchmarks: []reports.Benchmark{{Name: "shop.Add-2", Unit: "sec/op", Values: []float64{5e-9}}, {Name: "shop.Add-2", Unit: "B/op", Values: []float64{8}}, {Name: "shop.Total-2", Unit: "B/op", Values: []float64{8}}},
+		Verdicts: []thresholds.Verdict{
+			{Outcome: thresholds.Held, Workload: "shop.Add-2", Metric: thresholds.MetricRatio, Against: "main"},
+			{Outcome: thresholds.Broken, Workload: "shop.Total-2", Metric: thresholds.MetricRatio, Against: "main"},
+			{Outcome: thresholds.Held, Workload: "default", Metric: thresholds.MetricAgainst, Against: "main"},
+			{Outcome: thresholds.Held, Workload: reports.NotMeasured, Metric: thresholds.MetricRatio, Against: "main", Reason: identical},
+		}}
+	old := run
+	run.Facts = []reports.Fact{{Name: reports.ComparedBase, Value: "main, commit aeb418de0e81"}, {Name: reports.ComparedHead, Value: "working tree, commit 5582dc703448 with uncommitted changes"}}
+	want := []fact{
+		{"base", "main, commit aeb418de0e81"},
+		{"head", "working tree, commit 5582dc703448 with uncommitted changes"},
+		{"time", "1 December 2026, 15:04 UTC"},
+		{"compared", "2 benchmarks and 1 workload: 1 broken, 2 held"},
+		{"not measured", "held: " + identical},
+	}
+	if diff := cmp.Diff(want, comparedFacts(&analysis.Analysis{Run: run})); diff != "" {
+		t.Error(diff)
+	}
+	want[0].Value = "main" // a run of an earlier version
+	if diff := cmp.Diff(want, comparedFacts(&analysis.Analysis{Run: old})); diff != "" {
+		t.Error(diff)
+	}
+	if all := comparedFacts(&analysis.Analysis{}); all != nil {
+		t.Errorf("nothing was compared: %v", all)
+	}
+	a := analysis.AnalyzeSingleRun(run)
+	a.Trend.Points = []history.RunLine{{ID: 3, Measured: true}, {ID: 4, Measured: true}}
+	a.Trend.Measured = map[int64]string{4: "2 benchmarks compared: 1 broken, 1 held"}
+	var page strings.Builder
+	if err := Render(&page, a); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`<dt>base</dt><dd>main, commit aeb418de0e81</dd>`, `<td colspan="3">2 benchmarks compared: 1 broken, 1 held</td>`, `<td colspan="3">measured, without tests</td>`, `1 broken, 2 held; 3 figures<`} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(page.String(), "no results") {
+		t.Error("the page has \"no results\"")
 	}
 }

@@ -50,7 +50,7 @@ func (r *Result) Figures() (all []reports.Benchmark) {
 func (r *Result) Record(base string) (figures []reports.Benchmark, verdicts []thresholds.Verdict) {
 	verdicts = slices.Clone(r.Verdicts)
 	of := func(o thresholds.Outcome, reason, next string) {
-		verdicts = append(verdicts, thresholds.Verdict{Outcome: o, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: base, Reason: reason, Next: next})
+		verdicts = append(verdicts, thresholds.Verdict{Outcome: o, Workload: reports.NotMeasured, Metric: thresholds.MetricRatio, Against: base, Reason: reason, Next: next})
 	}
 	if n := len(r.Identical); n > 0 {
 		of(thresholds.Held, fmt.Sprintf("packages that need no measurement, because their test binaries and files are the same as at %s: %d", base, n), "nothing to do")
@@ -59,6 +59,14 @@ func (r *Result) Record(base string) (figures []reports.Benchmark, verdicts []th
 		of(thresholds.Inconclusive, fmt.Sprintf("gone, renamed or not built at %s: %s", base, strings.Join(missing, ", ")), "look what became of them")
 	}
 	return r.Figures(), verdicts
+}
+
+// Facts returns what a history records of the two revisions of a comparison.
+func Facts(sides [2]revisions.Checkout) (all []reports.Fact) {
+	for i, name := range []string{reports.ComparedBase, reports.ComparedHead} {
+		all = append(all, reports.Fact{Name: name, Value: sides[i].String()})
+	}
+	return all
 }
 
 // record appends the comparison to the history of the module.
@@ -80,6 +88,7 @@ func (c *comparing) record(ctx context.Context, p project.Project, command strin
 		run.Commit, run.Dirty = p.Revision(ctx, path, path+"-wal", path+"-shm", c.out.JSON, c.out.Benchfmt)
 		run.Branch = p.Branch(ctx)
 	}
+	run.Facts = Facts(sides)
 	p.Locate(ctx, &run, project.CIIdentity(os.Getenv))
 	project.Platform(&run.Origin)
 	h, err := history.Open(ctx, path)

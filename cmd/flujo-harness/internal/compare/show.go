@@ -71,10 +71,8 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 	}
 	fmt.Fprintf(to, "\n%s against %s, margin %.3g%%, seed %d\n", sides[1].Name, sides[0].Name, margin, r.Seed)
 	for _, side := range sides {
-		if side.Of.Commit != "" {
-			fmt.Fprintf(to, "revision: %s\n", side.Of)
-		} else if side.At != "" {
-			fmt.Fprintf(to, "revision: %s, %s\n", side.Name, side.At)
+		if said := side.String(); said != side.Name {
+			fmt.Fprintf(to, "revision: %s\n", said)
 		}
 	}
 	for i := 0; i < len(r.Differences); {

@@ -45,6 +45,18 @@ type Checkout struct {
 	At   string           // commit of the working tree and whether it has changes, for messages; "" for other revisions, and outside of git
 }
 
+// String returns the name and the abbreviated commit. For the working tree it also says whether there
+// are uncommitted changes. Outside of git it is the name alone.
+func (c Checkout) String() string {
+	switch {
+	case c.Of.Commit != "":
+		return c.Of.String()
+	case c.At != "":
+		return c.Name + ", " + c.At
+	}
+	return c.Name
+}
+
 // WorkingTree returns the working tree of the project, as it is.
 func WorkingTree(ctx context.Context, p project.Project) Checkout {
 	c := Checkout{Name: "working tree", Dir: p.Root}
