@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/perf/benchfmt"
@@ -110,31 +109,6 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 		fmt.Fprintf(to, "not built, so inconclusive: %s\n", said)
 	}
 	return nil
-}
-
-// table prints the differences from i to n-1, which belong to one package.
-func (r Result) table(to io.Writer, i, n int) error {
-	pkg := r.packages[i]
-	fmt.Fprintf(to, "\npkg: %s\n", pkg)
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\ttime (95%, n)\tinstructions (95%, n)\tother figures")
-	for ; i < n; i++ {
-		d := r.Differences[i]
-		figures := "\t\t"
-		if len(d.Blocks) > 0 {
-			figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(timeOf(d, r.Verdicts[i])))
-		}
-		executed := "not counted"
-		if e := r.Verdicts[i].Instructions; e != nil {
-			executed = change(*e)
-		}
-		var counts []string
-		for _, c := range d.Counts {
-			counts = append(counts, c.String())
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), strings.TrimPrefix(d.Name, pkg+"."), figures, executed, strings.Join(counts, ", "))
-	}
-	return table.Flush()
 }
 
 // oneProcessor prints how many benchmarks were timed with another GOMAXPROCS than their names have.

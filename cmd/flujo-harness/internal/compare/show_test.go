@@ -36,17 +36,24 @@ func TestReasonsAreNotRepeated(t *testing.T) {
 new against old, margin 5%, seed 1
 
 pkg: example.org/a
-verdict       benchmark  base  head  time (95%, n)  instructions (95%, n)  other figures
-INCONCLUSIVE  Many/n=0                              not counted            
-INCONCLUSIVE  Many/n=1                              not counted            
-INCONCLUSIVE  Many/n=2                              not counted            
-INCONCLUSIVE  Many/n=3                              not counted            
-INCONCLUSIVE  Many/n=4                              not counted            
-BROKEN        One                                   not counted            
+verdict       benchmark  base  head  time (95%, n)
+INCONCLUSIVE  Many/n=0               not measured
+              instructions not counted
+INCONCLUSIVE  Many/n=1               not measured
+              instructions not counted
+INCONCLUSIVE  Many/n=2               not measured
+              instructions not counted
+INCONCLUSIVE  Many/n=3               not measured
+              instructions not counted
+INCONCLUSIVE  Many/n=4               not measured
+              instructions not counted
+BROKEN        One                    not measured
+              instructions not counted
 
 pkg: example.org/a/b
-verdict  benchmark  base  head  time (95%, n)  instructions (95%, n)  other figures
-HELD     Fine                                  not counted            
+verdict  benchmark  base  head  time (95%, n)
+HELD     Fine                   not measured
+         instructions not counted
 
 timed with GOMAXPROCS=1, which changes their time by less than 10%: 2 of 7 benchmarks; --cpu sets another
 
