@@ -92,7 +92,7 @@ var volatile = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`seed [0-9]+`), "seed N"},
-	{regexp.MustCompile(`(not counted|[+-][0-9.]+% \([^)]*\)) +`), "DIFFERENCE "},
+	{regexp.MustCompile(`(not counted|[+-][0-9.]+% \([^)]*\)) *`), "DIFFERENCE "},
 	{regexp.MustCompile(`[0-9.]+ (ns|µs|ms|s|min)\b( [0-9.]+ s\b)?`), "TIME"},
 	{regexp.MustCompile(`\b[0-9a-f]{7,40}\b`), "COMMIT"},
 	{regexp.MustCompile(`\+dirty\b| with changes\b`), ""}, // the link to this project is no clean clone
