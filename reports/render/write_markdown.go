@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -206,10 +207,12 @@ func HTMLCode(s string) string { return htmlCode(s) }
 // markdownFacts are the rows of the summary that fit.
 func markdownFacts(a *analysis.Analysis, room int) string {
 	facts := "\n"
+	label := ""
 	for _, r := range rows(a, Screen{}) {
-		line := fmt.Sprintf("- **%s**: %s\n", r.Label, plain(text.Cut(r.Text, 300)))
+		label = cmp.Or(r.Label, label) // a row without one continues the row above
+		line := fmt.Sprintf("- **%s**: %s\n", label, plain(text.Cut(r.Text, 300)))
 		if r.Command { // to be pasted, so never cut
-			line = fmt.Sprintf("- **%s**: %s\n", r.Label, codeSpan(r.Text))
+			line = fmt.Sprintf("- **%s**: %s\n", label, codeSpan(r.Text))
 		}
 		if len(facts)+len(line) <= room {
 			facts += line
@@ -223,12 +226,43 @@ func markdownFacts(a *analysis.Analysis, room int) string {
 // ":" or "%".
 var harmless = regexp.MustCompile(`^(?:[A-Za-z0-9 ;,().·×µ≤]|[:%+](?:[ ,;).]|$)|[ (][+-][0-9])+$`)
 
-// plain returns the text, as a code span if it may contain markup.
+// harmlessWord matches further words without any markup, which are not at the beginning of a line: "->",
+// units such as "B/op", and "n=6".
+var harmlessWord = regexp.MustCompile(`^(?:-?>|[A-Za-zµ]+/[A-Za-z]+|[A-Za-z]=[0-9.]+)$`)
+
+// plain returns the text, in which words that may contain markup are in code spans, without the
+// punctuation around them. The text must not be at the beginning of a line.
 func plain(s string) string {
 	if harmless.MatchString(s) && !strings.Contains(strings.ToLower(s), "www.") {
 		return s
 	}
-	return codeSpan(s)
+	var out, code []string // code is a sequence of words that become one code span
+	flush := func(after string) {
+		if len(code) > 0 {
+			out, code = append(out, codeSpan(strings.Join(code, " "))+after), nil
+		}
+	}
+	for word := range strings.SplitSeq(reports.Visible(s), " ") {
+		bare := strings.TrimRight(word, ",;:.)")
+		before := bare[:len(bare)-len(strings.TrimLeft(bare, "("))]
+		bare, after := bare[len(before):], word[len(bare):]
+		switch {
+		case harmless.MatchString(" "+word+" ") && !strings.Contains(strings.ToLower(word), "www."), harmlessWord.MatchString(bare):
+			flush("")
+			out = append(out, word)
+		case before != "" || after != "":
+			if before != "" {
+				flush("")
+			}
+			code = append(code, bare)
+			flush(after)
+			out[len(out)-1] = before + out[len(out)-1]
+		default:
+			code = append(code, word)
+		}
+	}
+	flush("")
+	return strings.Join(out, " ")
 }
 
 // htmlPlain is [plain] within HTML.
@@ -266,7 +300,9 @@ func markdownSection(s section) string {
 			b.WriteString(codeSpan(it.Name))
 		}
 		if it.After != "" {
-			b.WriteString(" " + codeSpan(strings.TrimSpace(it.After)))
+			after := strings.TrimSpace(it.After)
+			text := strings.TrimLeft(after, ":,. ")
+			b.WriteString(strings.TrimSpace(after[:len(after)-len(text)]) + " " + plain(text))
 		}
 		b.WriteString("\n")
 	}

@@ -142,3 +142,32 @@ func TestNothingInMarkdownActs(t *testing.T) {
 		}
 	})
 }
+
+// Only the words that may act are code, without the punctuation around them, so that sentences can be
+// read.
+func TestSentencesInMarkdownAreText(t *testing.T) {
+	for text, want := range map[string]string{
+		"2 of 18 specs failed: 1 newly broken":                       "2 of 18 specs failed: 1 newly broken",
+		"example.com/shop.Join-2: it counts more: B/op 1912 -> 8192": "`example.com/shop.Join-2`: it counts more: B/op 1912 -> 8192",
+		"8,192 B/op (8,192 to 8,192, n=6)":                           "8,192 B/op (8,192 to 8,192, n=6)",
+		"time -0.02% (-1.73% to +1.71%)":                             "time -0.02% (-1.73% to +1.71%)",
+		"ask @all (@me), #12 and x":                                  "ask `@all` (`@me`), `#12` and x",
+		"two words_of code_here, then":                               "two `words_of code_here`, then",
+		"a `b` c":                                                    "a `` `b` `` c",
+		"core > a pipeline > survives kill -9":                       "core > a pipeline > survives kill -9",
+		"www.example.com and :tada: GH-12":                           "`www.example.com` and `:tada`: `GH-12`",
+		"":                                                           "",
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("%q:\n%s\nwant\n%s", text, got, want)
+		}
+	}
+	section := markdownSection(section{Items: []item{{Name: "shop.Add-2", After: ": 8,192 B/op (8,192 to 8,192, n=6)"}, {Before: "12 ms ", Name: "adds", After: " (2% of all)"}, {Name: "adds", After: ". since run 3"}}})
+	if want := "\n- `shop.Add-2`: 8,192 B/op (8,192 to 8,192, n=6)\n- 12 ms `adds` (2% of all)\n- `adds`. since run 3\n"; section != want {
+		t.Errorf("%s\nwant%s", section, want)
+	}
+	a := &analysis.Analysis{Run: reports.Run{Verdicts: []thresholds.Verdict{{Outcome: thresholds.Held, Workload: "shop.Add", Metric: thresholds.MetricRatio, Against: "main", Reason: "a"}, {Outcome: thresholds.Held, Workload: "shop.Sub", Metric: thresholds.MetricRatio, Against: "main", Reason: "b"}}}}
+	if facts := markdownFacts(a, 1000); strings.Count(facts, "- **against**: ") != 2 || strings.Contains(facts, "****") {
+		t.Error(facts)
+	}
+}
