@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,7 +15,22 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-func init() { storeCommands["recordspecs"] = recordSpecs }
+func init() {
+	storeCommands["recordspecs"] = recordSpecs
+	storeCommands["damagecomparison"] = damageComparison
+}
+
+// damagecomparison FILE RUN changes the checksum of the figures of a run.
+func damageComparison(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damagecomparison FILE RUN")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec("UPDATE benchmarks SET sum = sum + 1 WHERE run_id = ?", args[1])
+	ts.Check(err)
+}
 
 // recordspecs FILE RUN... appends runs to a history, an hour apart. A run is written as its
 // commit and a character for each spec, "abc:..FRsp", where "-" means that the spec does not

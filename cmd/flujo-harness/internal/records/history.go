@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -54,19 +56,29 @@ no tests, it says what: "5 benchmarks compared".`,
 			if err != nil {
 				return cli.Fault(err)
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASS\tFAIL\tSKIP\tRATE")
+			rows := []string{"RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASS\tFAIL\tSKIP\tRATE"}
+			var damaged error // a run that cannot be read does not hide the others
 			for _, l := range lines {
 				measured, err := measuredBy(cmd.Context(), h, l)
 				if err != nil {
-					return cli.Fault(err)
+					measured, damaged = "not readable", errors.Join(damaged, fmt.Errorf("run %d: %w", l.ID, err))
 				}
-				fmt.Fprintln(w, historyRow(l, measured))
+				rows = append(rows, historyRow(l, measured))
+			}
+			width := 0
+			if cli.Terminal(cmd.OutOrStdout()) != nil {
+				width = max(80, cli.NewScreen(cmd.OutOrStdout()).Width)
+			}
+			if err := writeHistory(cmd.OutOrStdout(), rows, width); err != nil {
+				return cli.Fault(err)
 			}
 			if older > 0 {
-				fmt.Fprintf(w, "%s not listed: raise --limit\n", cli.Plural(int64(older), "older run"))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s not listed: raise --limit\n", cli.Plural(int64(older), "older run"))
 			}
-			return w.Flush()
+			if damaged != nil {
+				return cli.Fault(damaged)
+			}
+			return nil
 		},
 	}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
@@ -74,6 +86,42 @@ no tests, it says what: "5 benchmarks compared".`,
 	shared.Register(cmd)
 	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db), historyCompactCommand())
 	return cmd
+}
+
+// writeHistory writes rows of tab-separated cells as a table of at most width columns, or of any width
+// if it is 0, as in a pipe: long names of branches are shortened in the middle, to 6 columns at least.
+func writeHistory(to io.Writer, rows []string, width int) error {
+	const branch = 2 // index of the column
+	table := func(most int) (string, int, error) {
+		var out strings.Builder
+		w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+		for _, row := range rows {
+			cells := strings.Split(row, "\t")
+			if name := []rune(cells[branch]); most > 0 && len(name) > most {
+				cells[branch] = string(name[:(most-1)/2]) + "…" + string(name[len(name)-most/2:])
+			}
+			fmt.Fprintln(w, strings.Join(cells, "\t"))
+		}
+		err := w.Flush()
+		widest := 0
+		for line := range strings.Lines(out.String()) {
+			widest = max(widest, utf8.RuneCountInString(line)-1)
+		}
+		return out.String(), widest, err
+	}
+	text, widest, err := table(0)
+	if over := widest - width; width > 0 && over > 0 && err == nil {
+		longest := 0
+		for _, row := range rows {
+			longest = max(longest, utf8.RuneCountInString(strings.Split(row, "\t")[branch]))
+		}
+		text, _, err = table(max(6, longest-over))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(to, text)
+	return err
 }
 
 // measuredBy returns what a run measured, such as "5 benchmarks compared", or "" if it ran tests.
