@@ -112,6 +112,7 @@ type scaffold struct {
 	pipeline bool     // write the package of a pipeline, not the workflows
 	name     string   // name of the package
 	ci       []string // nil means to detect them
+	refused  bool     // --ci none
 	force    bool
 	dry      bool
 	out      io.Writer
@@ -230,7 +231,7 @@ var packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // check returns an error for invalid flags.
 func (s *scaffold) check() error {
 	if slices.Equal(s.ci, []string{"none"}) {
-		s.ci = nil
+		s.ci, s.refused = nil, true
 	}
 	for _, ci := range s.ci {
 		if ci != "github" && ci != "gitlab" {
@@ -407,7 +408,11 @@ func (s *scaffold) next(ctx context.Context) {
 		s.say("note: .gitlab-ci.yml is your own: add to it: include: {local: %s}", gitlabInclude)
 	}
 	if !s.pipeline && len(s.ci) == 0 {
-		s.say("note: no workflow was written: no CI system was found, or none is wanted: name one with --ci github or --ci gitlab")
+		why := "no CI system was found: name one with --ci github or --ci gitlab"
+		if s.refused {
+			why = "--ci none"
+		}
+		s.say("note: no workflow was written: %s", why)
 	}
 	if len(s.ci) > 0 {
 		if below, err := s.project.Git(ctx, "rev-parse", "--show-prefix"); err == nil && below != "" {
