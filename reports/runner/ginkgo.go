@@ -67,7 +67,7 @@ func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, e
 // go.sum. It never changes the files of the module, even with GOFLAGS=-mod=mod.
 func (g *ginkgo) build(ctx context.Context) error {
 	build := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, args...), "-o", g.program, ginkgoTool)...)
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-ldflags=-s -w"}, args...), "-o", g.program, ginkgoTool)...)
 		cmd.Dir, cmd.Env = g.root, os.Environ()
 		if flags := os.Getenv("GOFLAGS"); strings.Contains(flags, "-mod=mod") {
 			cmd.Env = append(cmd.Env, "GOFLAGS="+strings.ReplaceAll(flags, "-mod=mod", "-mod=readonly"))
