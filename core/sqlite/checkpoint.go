@@ -24,7 +24,7 @@ const (
 // checkpointIfDue starts to copy the log if it is long enough and nobody copies it. It needs the lock of
 // the writer.
 func (b *Backend) checkpointIfDue() {
-	if b.checkpointAt == 0 || b.logged < b.checkpointAt || !b.checkpointing.TryLock() {
+	if b.closed.Load() || b.checkpointAt == 0 || b.logged < b.checkpointAt || !b.checkpointing.TryLock() {
 		return
 	}
 	b.logged = 0

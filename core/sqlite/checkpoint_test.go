@@ -10,6 +10,7 @@ import (
 
 	lib "modernc.org/sqlite/lib"
 
+	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -125,6 +126,13 @@ func TestCloseWaitsForACheckpoint(t *testing.T) {
 		t.Errorf("the log of a closed database is still there: %v", err)
 	}
 	close(closed)
+	b.logged = b.checkpointAt
+	if err := saveRuns(b, 20, 21); !errors.Is(err, core.ErrClosed) {
+		t.Errorf("a save in a closed database: %v", err)
+	}
+	if b.logged == 0 {
+		t.Error("a checkpoint began after the database was closed")
+	}
 }
 
 // A checkpoint that fails does not concern the saves. The next one copies the log.
