@@ -72,7 +72,7 @@ type Backend struct {
 	broken  map[core.Lease]brokenStep // steps that were not saved, by the lease of their run
 	logged  int                       // about how many pages were written to the log since it was last copied
 
-	checkpointAt  int        // value of logged at which the log is copied beside the saves; 0: never
+	checkpointAt  int        // value of logged at which the log is copied while saves go on; 0: never
 	checkpointing sync.Mutex // held while that happens
 
 	closed                             atomic.Bool

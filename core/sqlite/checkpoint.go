@@ -21,10 +21,19 @@ const (
 	checkpointLate = "4000"
 )
 
-// checkpointIfDue starts to copy the log if it is long enough and nobody copies it. It needs the lock of
-// the writer.
-func (b *Backend) checkpointIfDue() {
-	if b.closed.Load() || b.checkpointAt == 0 || b.logged < b.checkpointAt || !b.checkpointing.TryLock() {
+// tidy keeps the log short, and is called with the lock of the writer after each transaction. It truncates
+// a log that is very long, and starts to copy one that is long enough. While the log is copied it can do
+// neither: the next call tries again. An error does not concern the saves that were made: it is logged, and
+// if the writer must not be used any more, further saves are refused.
+func (b *Backend) tidy() {
+	if b.closed.Load() || !b.checkpointing.TryLock() {
+		return
+	}
+	if err := b.w.shorten(context.Background()); err != nil {
+		sqlitedb.LogWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
+	}
+	if b.checkpointAt == 0 || b.logged < b.checkpointAt {
+		b.checkpointing.Unlock()
 		return
 	}
 	b.logged = 0
@@ -36,9 +45,9 @@ func (b *Backend) checkpointIfDue() {
 	}()
 }
 
-// checkpoint copies the log in two passes. Most pages are copied by the first, beside the saves. The
-// second copies those that were saved meanwhile. It holds the lock of the writer, so that the whole log
-// is copied when the next save begins: then SQLite writes it from its start again.
+// checkpoint copies the log into the database in two passes. The first one copies most pages, while saves
+// go on. The second one copies those that were saved meanwhile, and holds the lock of the writer. So the
+// whole log is copied when the next save begins, and SQLite overwrites the log from its start.
 func (b *Backend) checkpoint() error {
 	if err := b.copyLog(); err != nil {
 		return err
@@ -60,6 +69,6 @@ func (b *Backend) commitOther(pages int, tx func() error) error {
 	defer b.writing.Unlock()
 	err := tx()
 	b.logged += pages
-	b.checkpointIfDue()
+	b.tidy()
 	return err
 }

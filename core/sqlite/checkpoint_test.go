@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// awaitCheckpoint waits for the end of a checkpoint beside the saves, if one runs.
+// awaitCheckpoint waits until the log is not being copied.
 func (b *Backend) awaitCheckpoint() {
 	b.checkpointing.Lock()
 	//lint:ignore SA2001 nothing is to be done meanwhile
@@ -43,7 +43,7 @@ func TestLogIsCopiedBesideSaves(t *testing.T) {
 		b.awaitCheckpoint()
 	}
 	if n := logSize(t, path); n > walBytes {
-		t.Errorf("the log has %d bytes: it was not begun anew", n)
+		t.Errorf("the log has %d bytes: it was not overwritten from its start", n)
 	}
 	if n := fileSize(t, path); n <= empty {
 		t.Errorf("the database has %d bytes before it is closed, as when it was empty", n)
@@ -53,7 +53,7 @@ func TestLogIsCopiedBesideSaves(t *testing.T) {
 	}
 }
 
-// Otherwise the log would only be begun anew when no save is made during a checkpoint.
+// Otherwise the log would only be overwritten from its start if no save is made during a checkpoint.
 func TestCheckpointCopiesWhatWasSavedMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	began, goOn := make(chan struct{}), make(chan struct{})

@@ -132,7 +132,6 @@ func (b *Backend) lead(own *save) {
 		s.turn <- false
 	}
 	b.tidy()
-	b.checkpointIfDue()
 	b.writing.Unlock()
 
 	b.mu.Lock()
@@ -246,19 +245,6 @@ func (b *Backend) follows(s *save, err error) error {
 		b.broken[s.lease] = brokenStep{s.seq, fmt.Errorf("step %d of the run was not saved: %w", s.seq, err)}
 	}
 	return err
-}
-
-// tidy keeps the log short. An error does not concern the saves that were made: it is
-// logged, and if the writer must not be used any more, further saves are refused. While a
-// checkpoint runs the log cannot be truncated: it is tried again after the next transaction.
-func (b *Backend) tidy() {
-	if b.closed.Load() || !b.checkpointing.TryLock() {
-		return
-	}
-	defer b.checkpointing.Unlock()
-	if err := b.w.shorten(context.Background()); err != nil {
-		sqlitedb.LogWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
-	}
 }
 
 // together commits the batch in one transaction. A save that is refused changes nothing and does not

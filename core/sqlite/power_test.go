@@ -35,7 +35,7 @@ func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, 
 	if err := p.meet(b); err != nil {
 		return nil, err
 	}
-	// The log is copied into the database and restarted within few saves, by a commit or beside the saves.
+	// The log is copied into the database every few saves, by a commit or on another connection.
 	if checkpoint%2 == 0 {
 		b.checkpointAt = checkpoint
 	} else if _, err := sqlitedb.Pragma(ctx, b.w.conn, sqlitedb.Setting{Name: "wal_autocheckpoint", Set: fmt.Sprint(checkpoint)}); err != nil {

@@ -52,8 +52,6 @@ type tap func(fileOp) int32
 var (
 	taps        sync.Map // path to tap
 	shimFiles   sync.Map // address to *shimFile
-	shimOnce    sync.Once
-	shimErr     error
 	shimOpen    shim.OpenFunc
 	shimDelete  func(tls *libc.TLS, vfs, name uintptr, dir int32) int32
 	shimAccess  func(tls *libc.TLS, vfs, name uintptr, flags int32, out uintptr) int32
@@ -66,17 +64,14 @@ type shimFile struct {
 	replaced  uintptr
 }
 
-func registerShim() error {
-	shimOnce.Do(func() {
-		shimErr = shim.Derive("", shimVFS, func(vfs *lib.Tsqlite3_vfs) {
-			shimOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
-			shimDelete = shim.Function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
-			shimAccess = shim.Function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
-			vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = shim.Pointer(tappedOpen), shim.Pointer(tappedDelete), shim.Pointer(tappedAccess)
-		})
+var registerShim = sync.OnceValue(func() error {
+	return shim.Derive("", shimVFS, func(vfs *lib.Tsqlite3_vfs) {
+		shimOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+		shimDelete = shim.Function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
+		shimAccess = shim.Function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
+		vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = shim.Pointer(tappedOpen), shim.Pointer(tappedDelete), shim.Pointer(tappedAccess)
 	})
-	return shimErr
-}
+})
 
 // openTapped opens a database whose operations are passed to f. These begin with the first
 // operation after the database exists.

@@ -65,9 +65,7 @@ var (
 	counting  sync.Map // path to *ioCounter
 	openFiles sync.Map // address to *countedFile
 
-	registering sync.Once
-	registerErr error
-	systemOpen  shim.OpenFunc
+	systemOpen shim.OpenFunc
 )
 
 // countedFile is an open file with its original methods.
@@ -78,15 +76,12 @@ type countedFile struct {
 	replaced uintptr
 }
 
-func registerCounting() error {
-	registering.Do(func() {
-		registerErr = shim.Derive("", countingVFS, func(vfs *lib.Tsqlite3_vfs) {
-			systemOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
-			vfs.FxOpen = shim.Pointer(countedOpen)
-		})
+var registerCounting = sync.OnceValue(func() error {
+	return shim.Derive("", countingVFS, func(vfs *lib.Tsqlite3_vfs) {
+		systemOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+		vfs.FxOpen = shim.Pointer(countedOpen)
 	})
-	return registerErr
-}
+})
 
 func countedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
 	rc := systemOpen(tls, vfs, name, file, flags, out)

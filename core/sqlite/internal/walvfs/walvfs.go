@@ -32,8 +32,8 @@ const (
 	room = 31 * (frameHeader + 4096)
 )
 
-// file is an open database or log. It lies behind the data of the file system below, and SQLite uses
-// it as the table of methods of the open file.
+// file is an open database or log. It is stored after the data of the file system below, and SQLite
+// uses it as the table of methods of the open file.
 type file struct {
 	lib.Tsqlite3_io_methods
 	below  uintptr // the table of methods of the file system below
