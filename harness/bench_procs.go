@@ -33,9 +33,10 @@ func (l *leaf) chooseProcs(ctx context.Context) {
 	if l.spec.Procs != 0 || l.procs == 1 || l.ops < 2 || l.again {
 		return
 	}
-	times := [2]procsTimes{{order: l.order(l.spec.Base, l.pattern, fmt.Sprintf("%dx", l.ops))}, {order: l.order(l.spec.Head, l.pattern, fmt.Sprintf("%dx", l.ops))}}
+	var times [2]procsTimes
 	serial := false
-	for i := range times {
+	for i, side := range []BenchSide{l.spec.Base, l.spec.Head} {
+		times[i].order = l.order(side, l.pattern, fmt.Sprintf("%dx", l.ops))
 		same, alone := l.sameWithOne(ctx, &times[i])
 		if !same {
 			return

@@ -226,6 +226,11 @@ func markdownFacts(a *analysis.Analysis, room int) string {
 // ":" or "%".
 var harmless = regexp.MustCompile(`^(?:[A-Za-z0-9 ;,().·×µ≤]|[:%+](?:[ ,;).]|$)|[ (][+-][0-9])+$`)
 
+// isHarmless reports whether a text has no markup and nothing that becomes a link.
+func isHarmless(s string) bool {
+	return harmless.MatchString(s) && !strings.Contains(strings.ToLower(s), "www.")
+}
+
 // harmlessWord matches further words without any markup, which are not at the beginning of a line: "->",
 // units such as "B/op", and "n=6".
 var harmlessWord = regexp.MustCompile(`^(?:-?>|[A-Za-zµ]+/[A-Za-z]+|[A-Za-z]=[0-9.]+)$`)
@@ -233,7 +238,7 @@ var harmlessWord = regexp.MustCompile(`^(?:-?>|[A-Za-zµ]+/[A-Za-z]+|[A-Za-z]=[0
 // plain returns the text, in which words that may contain markup are in code spans, without the
 // punctuation around them. The text must not be at the beginning of a line.
 func plain(s string) string {
-	if harmless.MatchString(s) && !strings.Contains(strings.ToLower(s), "www.") {
+	if isHarmless(s) {
 		return s
 	}
 	var out, code []string // code is a sequence of words that become one code span
@@ -247,7 +252,7 @@ func plain(s string) string {
 		before := bare[:len(bare)-len(strings.TrimLeft(bare, "("))]
 		bare, after := bare[len(before):], word[len(bare):]
 		switch {
-		case harmless.MatchString(" "+word+" ") && !strings.Contains(strings.ToLower(word), "www."), harmlessWord.MatchString(bare):
+		case isHarmless(" " + word + " "), harmlessWord.MatchString(bare):
 			flush("")
 			out = append(out, word)
 		case before != "" || after != "":
